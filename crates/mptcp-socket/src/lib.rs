@@ -1,0 +1,24 @@
+#![doc = include_str!("../README.md")]
+
+mod connect;
+pub mod decode;
+mod error;
+mod listen;
+mod options;
+mod origin;
+pub mod plan;
+mod protocol;
+mod reason;
+mod sys;
+mod transport;
+mod watch;
+
+pub use connect::{Cancel, Connect, Connected};
+pub use error::{AttemptError, Error};
+pub use listen::{Accepts, Listen, Listening, host_support};
+pub use options::{Keepalive, Refused, SocketOptions};
+pub use origin::Origin;
+pub use protocol::{IPPROTO_MPTCP, IPPROTO_TCP, Protocol};
+pub use reason::Reason;
+pub use transport::{MptcpInfo, Path, PathState, Spoken, Totals, Transport, path_count, spoken};
+pub use watch::{Stream, Watch, Watched};

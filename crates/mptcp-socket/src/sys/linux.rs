@@ -1,0 +1,250 @@
+//! MPTCP as Linux has it: socket options of `SOL_MPTCP` and `TCP_IS_MPTCP` (`<linux/mptcp.h>`, `<linux/tcp.h>`).
+//!
+//! No kernel version is parsed anywhere: the kernel is asked for the thing itself, and an error is the answer
+//! "I don't have that".
+#![allow(unsafe_code, reason = "socket options whose layout no safe crate knows")]
+
+use std::{
+    io, mem,
+    os::fd::{AsFd, AsRawFd},
+    ptr,
+};
+
+use socket2::{Domain, SockRef, Socket, Type};
+
+use crate::{MptcpInfo, Path, Protocol, Reason, decode};
+
+const SOL_MPTCP: libc::c_int = 284;
+const MPTCP_INFO: libc::c_int = 1;
+const MPTCP_TCPINFO: libc::c_int = 2;
+const MPTCP_SUBFLOW_ADDRS: libc::c_int = 3;
+const MPTCP_FULL_INFO: libc::c_int = 4;
+const TCP_IS_MPTCP: libc::c_int = 43;
+
+/// Subflows asked for at once. The kernel allows 8 besides the first; the rest is room for those closing.
+const MOST_SUBFLOWS: usize = 16;
+
+/// `struct mptcp_full_info`.
+#[repr(C)]
+struct FullInfo {
+    size_tcpinfo_kernel: u32,
+    size_tcpinfo_user: u32,
+    size_sfinfo_kernel: u32,
+    size_sfinfo_user: u32,
+    num_subflows: u32,
+    size_arrays_user: u32,
+    subflow_info: u64,
+    tcp_info: u64,
+    mptcp_info: [u8; decode::MPTCP_INFO_SIZE],
+}
+
+pub(crate) fn reason_for_socket_errno(error: &io::Error) -> Option<Reason> {
+    match error.raw_os_error()? {
+        libc::EINVAL => Some(Reason::KernelTooOld),
+        libc::EPROTONOSUPPORT => Some(Reason::NotBuilt),
+        libc::ENOPROTOOPT => Some(Reason::Disabled),
+        libc::EPERM | libc::EACCES => Some(Reason::Denied),
+        _ => None,
+    }
+}
+
+/// Makes a socket of the wanted protocol: `Ok((socket, None))`, or with the reason why it is a TCP one after all.
+pub(crate) fn stream_socket(
+    domain: Domain,
+    protocol: Protocol,
+) -> Result<(Socket, Option<Reason>), io::Error> {
+    let mut reason = Reason::NotRequested;
+    if protocol.wants_mptcp() {
+        match Socket::new(domain, Type::STREAM, Some(socket2::Protocol::MPTCP)) {
+            Ok(socket) => return Ok((socket, None)),
+            Err(error) => reason = reason_for_socket_errno(&error).ok_or(error)?,
+        }
+    }
+    Ok((Socket::new(domain, Type::STREAM, Some(socket2::Protocol::TCP))?, Some(reason)))
+}
+
+/// Fills `value` with an option and returns the length that the kernel wrote.
+fn option(socket: &impl AsFd, level: libc::c_int, name: libc::c_int, value: &mut [u8]) -> io::Result<usize> {
+    let mut length = libc::socklen_t::try_from(value.len()).unwrap_or(libc::socklen_t::MAX);
+    // SAFETY: the pointer and the length describe `value`, which lives and is borrowed exclusively during the call.
+    let status = unsafe {
+        libc::getsockopt(socket.as_fd().as_raw_fd(), level, name, value.as_mut_ptr().cast(), &mut length)
+    };
+    if status == 0 { Ok((length as usize).min(value.len())) } else { Err(io::Error::last_os_error()) }
+}
+
+fn is_no(error: &io::Error) -> bool {
+    // EOPNOTSUPP: not (any more) an MPTCP connection, or an option this kernel lacks; ENOPROTOOPT: likewise.
+    matches!(error.raw_os_error(), Some(libc::EOPNOTSUPP | libc::ENOPROTOOPT | libc::EINVAL))
+}
+
+/// Whether the socket was made as an MPTCP one (`SO_PROTOCOL`), whatever it speaks now.
+pub(crate) fn is_mptcp_socket(socket: &impl AsFd) -> io::Result<bool> {
+    Ok(SockRef::from(socket).protocol()? == Some(socket2::Protocol::MPTCP))
+}
+
+/// Whether an MPTCP socket speaks MPTCP; `None` where the kernel can't tell.
+pub(crate) fn speaks_mptcp(socket: &impl AsFd) -> io::Result<Option<bool>> {
+    let mut flag = [0; 4];
+    match option(socket, libc::IPPROTO_TCP, TCP_IS_MPTCP, &mut flag) {
+        Ok(_) => return Ok(Some(i32::from_ne_bytes(flag) != 0)),
+        Err(error) if is_no(&error) => {}
+        Err(error) => return Err(error),
+    }
+    // A kernel from before TCP_IS_MPTCP, but perhaps with MPTCP_INFO (5.16): it refuses that after a fallback.
+    match mptcp_info(socket) {
+        Ok(_) => Ok(Some(true)),
+        // TCP_INFO on an MPTCP socket works only once the socket fell back, on kernels that have MPTCP_INFO; on
+        // those that don't, nothing can be told apart.
+        Err(error) if is_no(&error) => {
+            let mut info = [0; decode::TCP_INFO_SIZE];
+            let tcp = option(socket, libc::IPPROTO_TCP, libc::TCP_INFO, &mut info);
+            Ok(tcp.is_ok().then_some(false))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// The bytes of `struct mptcp_info`.
+pub(crate) fn mptcp_info(socket: &impl AsFd) -> io::Result<Vec<u8>> {
+    let mut value = vec![0; decode::MPTCP_INFO_SIZE];
+    let length = option(socket, SOL_MPTCP, MPTCP_INFO, &mut value)?;
+    value.truncate(length);
+    Ok(value)
+}
+
+/// The whole connection and its paths, by the best means this kernel has.
+pub(crate) fn mptcp_state(socket: &impl AsFd) -> io::Result<(Option<MptcpInfo>, Vec<Path>)> {
+    match full_info(socket) {
+        Err(error) if is_no(&error) => {}
+        result => return result.map(|(info, paths)| (Some(info), paths)),
+    }
+    let info = match mptcp_info(socket) {
+        Ok(bytes) => Some(decode::mptcp_info(&bytes)),
+        Err(error) if is_no(&error) => None,
+        Err(error) => return Err(error),
+    };
+    Ok((info, subflows(socket)?))
+}
+
+/// `MPTCP_FULL_INFO` (Linux 6.5): everything in one consistent look.
+fn full_info(socket: &impl AsFd) -> io::Result<(MptcpInfo, Vec<Path>)> {
+    let mut infos = vec![0u8; MOST_SUBFLOWS * decode::SUBFLOW_INFO_SIZE];
+    let mut tcps = vec![0u8; MOST_SUBFLOWS * decode::TCP_INFO_SIZE];
+    let mut full = FullInfo {
+        size_tcpinfo_kernel: 0,
+        size_tcpinfo_user: decode::TCP_INFO_SIZE as u32,
+        size_sfinfo_kernel: 0,
+        size_sfinfo_user: decode::SUBFLOW_INFO_SIZE as u32,
+        num_subflows: 0,
+        size_arrays_user: MOST_SUBFLOWS as u32,
+        subflow_info: infos.as_mut_ptr() as u64,
+        tcp_info: tcps.as_mut_ptr() as u64,
+        mptcp_info: [0; decode::MPTCP_INFO_SIZE],
+    };
+    let mut length = size_of::<FullInfo>() as libc::socklen_t;
+    // SAFETY: `full` is a `struct mptcp_full_info` of `length` bytes. The kernel writes at most `size_arrays_user`
+    // records of the sizes given beside it to the two arrays, which are exactly that large and outlive the call.
+    let status = unsafe {
+        libc::getsockopt(
+            socket.as_fd().as_raw_fd(),
+            SOL_MPTCP,
+            MPTCP_FULL_INFO,
+            ptr::from_mut(&mut full).cast(),
+            &mut length,
+        )
+    };
+    if status != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let count = (full.num_subflows as usize).min(MOST_SUBFLOWS);
+    // A record is as long as the shorter of the two sides' structures: beyond it a field is not there, not zero.
+    let tcp_size = decode::TCP_INFO_SIZE.min(full.size_tcpinfo_kernel as usize);
+    let tcps: Vec<u8> = tcps
+        .chunks_exact(decode::TCP_INFO_SIZE)
+        .flat_map(|record| record.get(..tcp_size).unwrap_or(record).iter().copied())
+        .collect();
+    let paths = decode::full_info(&infos, decode::SUBFLOW_INFO_SIZE, &tcps, tcp_size, count);
+    let header = mem::offset_of!(FullInfo, mptcp_info);
+    let filled = (length as usize).saturating_sub(header).min(decode::MPTCP_INFO_SIZE);
+    Ok((decode::mptcp_info(full.mptcp_info.get(..filled).unwrap_or_default()), paths))
+}
+
+/// `MPTCP_SUBFLOW_ADDRS` and `MPTCP_TCPINFO` (Linux 5.16): two looks, joined by position where they agree in number.
+fn subflows(socket: &impl AsFd) -> io::Result<Vec<Path>> {
+    let fetch = |name, size: usize| -> io::Result<(Vec<u8>, usize)> {
+        const HEADER: usize = 16;
+        let mut value = vec![0; HEADER + MOST_SUBFLOWS * size];
+        for (offset, number) in [(0, HEADER), (12, size)] {
+            if let Some(field) = value.get_mut(offset..offset + 4) {
+                field.copy_from_slice(&(number as u32).to_ne_bytes());
+            }
+        }
+        match option(socket, SOL_MPTCP, name, &mut value) {
+            Ok(length) => Ok((value, length)),
+            // A kernel without these options (before 5.16) tells nothing of its subflows.
+            Err(error) if is_no(&error) => Ok((Vec::new(), 0)),
+            Err(error) => Err(error),
+        }
+    };
+    let (addresses, addresses_length) = fetch(MPTCP_SUBFLOW_ADDRS, decode::SUBFLOW_ADDRS_SIZE)?;
+    let (infos, infos_length) = fetch(MPTCP_TCPINFO, decode::TCP_INFO_SIZE)?;
+    let addresses = decode::subflow_data(&addresses, addresses_length);
+    let infos = decode::subflow_data(&infos, infos_length);
+    if addresses.len() != infos.len() {
+        // One came or went between the two looks: figures without addresses are true, joined ones may not be.
+        return Ok(infos.into_iter().map(decode::tcp_info).collect());
+    }
+    Ok(addresses
+        .into_iter()
+        .zip(infos)
+        .map(|(pair, info)| {
+            let mut path = decode::tcp_info(info);
+            (path.local, path.remote) = decode::subflow_addrs(pair);
+            path
+        })
+        .collect())
+}
+
+/// The one path of a TCP connection.
+pub(crate) fn tcp_path(socket: &impl AsFd) -> io::Result<Path> {
+    let mut value = vec![0; decode::TCP_INFO_SIZE];
+    let length = option(socket, libc::IPPROTO_TCP, libc::TCP_INFO, &mut value)?;
+    value.truncate(length);
+    let mut path = decode::tcp_info(&value);
+    let socket = SockRef::from(socket);
+    path.local = socket.local_addr().ok().and_then(|address| address.as_socket());
+    path.remote = socket.peer_addr().ok().and_then(|address| address.as_socket());
+    Ok(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+
+    /// The older means must see what the newest one sees; this kernel has them all.
+    #[test]
+    fn older_options_agree_with_the_full_one() {
+        let (listener, reason) = stream_socket(Domain::IPV4, Protocol::MptcpOnly).unwrap();
+        assert_eq!(reason, None);
+        listener.bind(&"127.0.0.1:0".parse::<std::net::SocketAddr>().unwrap().into()).unwrap();
+        listener.listen(1).unwrap();
+        let listener = TcpListener::from(listener);
+        let (client, _) = stream_socket(Domain::IPV4, Protocol::Mptcp).unwrap();
+        client.connect(&listener.local_addr().unwrap().into()).unwrap();
+        let (server, _) = listener.accept().unwrap();
+        assert_eq!(speaks_mptcp(&client).unwrap(), Some(true));
+        assert_eq!(speaks_mptcp(&server).unwrap(), Some(true));
+
+        let (info, full) = full_info(&client).unwrap();
+        let old = subflows(&client).unwrap();
+        assert_eq!((full.len(), old.len()), (1, 1));
+        assert_eq!((full[0].local, full[0].remote), (old[0].local, old[0].remote));
+        assert_eq!(full[0].remote, Some(listener.local_addr().unwrap()));
+        assert_eq!(full[0].state, crate::PathState::Established);
+        assert_eq!(old[0].state, crate::PathState::Established);
+        assert_eq!(decode::mptcp_info(&mptcp_info(&client).unwrap()).token, info.token);
+        assert_eq!(info.subflows, Some(1));
+    }
+}

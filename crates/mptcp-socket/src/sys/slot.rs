@@ -1,0 +1,61 @@
+//! A borrowed look at a descriptor that somebody else owns and may close, and waiting for descriptors.
+#![allow(unsafe_code, reason = "a descriptor is shared with watchers that must not keep it open; poll(2)")]
+
+use std::{
+    io,
+    os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd},
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+/// The descriptor of a stream, for watchers, until the stream's owner empties the slot.
+///
+/// A duplicate of the descriptor would keep the connection open after its owner dropped it; a weak pointer would
+/// cost the owner an indirection on each read and write.
+#[derive(Debug)]
+pub(crate) struct Slot(Mutex<Option<RawFd>>);
+
+impl Slot {
+    /// The caller promises to call [`Slot::close`] before it closes or gives away the descriptor; the only caller,
+    /// `Watched`, does so in `Drop` and `into_inner`, and hands out no exclusive reference to its stream.
+    pub(crate) fn new(fd: &impl AsFd) -> Self {
+        Self(Mutex::new(Some(fd.as_fd().as_raw_fd())))
+    }
+
+    /// Looks at the descriptor while its owner can't close it; `None` after the owner let go.
+    pub(crate) fn with<T>(&self, look: impl FnOnce(BorrowedFd<'_>) -> T) -> Option<T> {
+        let slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // SAFETY: while the slot holds a descriptor its owner has it open, and to close it the owner must first
+        // empty the slot, which waits for this lock.
+        slot.map(|fd| look(unsafe { BorrowedFd::borrow_raw(fd) }))
+    }
+
+    pub(crate) fn close(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+}
+
+/// Waits until one of the sockets is writable or failed (as a connecting one is when it is done), or the time is up.
+/// Returns for each whether it is.
+pub(crate) fn poll_writable<'a>(
+    sockets: impl Iterator<Item = BorrowedFd<'a>>,
+    wait: Duration,
+) -> io::Result<Vec<bool>> {
+    let mut entries: Vec<libc::pollfd> =
+        sockets.map(|fd| libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLOUT, revents: 0 }).collect();
+    // Rounded up: a wait cut to zero would spin until the time has come.
+    let wait = wait.as_micros().div_ceil(1000).min(i32::MAX as u128) as libc::c_int;
+    // SAFETY: the pointer and the count describe `entries`, borrowed exclusively during the call.
+    let ready = unsafe { libc::poll(entries.as_mut_ptr(), entries.len() as libc::nfds_t, wait) };
+    if ready < 0 {
+        let error = io::Error::last_os_error();
+        if error.kind() != io::ErrorKind::Interrupted {
+            return Err(error);
+        }
+    }
+    Ok(entries.iter().map(|entry| ready > 0 && entry.revents != 0).collect())
+}

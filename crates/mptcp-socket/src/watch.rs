@@ -1,0 +1,290 @@
+//! Asking a connection for its transport while somebody else reads and writes it.
+
+use std::{
+    io::{self, Read, Write},
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use crate::{Origin, Path, PathState, Spoken, Transport, path_count, spoken, sys};
+
+/// How often a stream in use is looked at, so that subflows that come and go between questions are not missed.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+mod sealed {
+    use std::os::fd::AsFd;
+
+    /// Streams whose descriptor stays the same until they are dropped: what [`crate::sys::Slot`] rests on.
+    pub trait Stream: AsFd {}
+    impl Stream for std::net::TcpStream {}
+    #[cfg(feature = "tokio")]
+    impl Stream for tokio::net::TcpStream {}
+}
+
+/// A `TcpStream`, of std or of tokio: what can be [`Watched`].
+pub trait Stream: sealed::Stream {}
+impl<S: sealed::Stream> Stream for S {}
+
+/// A stream whose [`Transport`] can be asked for from elsewhere, through its [`Watch`].
+///
+/// Reads and writes go straight to the stream. Those of an MPTCP connection also look at its paths four times a
+/// second, a system call of some microseconds, for the history of subflows that have gone.
+#[derive(Debug)]
+pub struct Watched<S: Stream> {
+    // Declared, and so dropped, before the stream: the slot must be empty before the descriptor is closed.
+    owner: Owner,
+    stream: S,
+}
+
+/// The owner's end of the shared record.
+#[derive(Debug)]
+struct Owner {
+    shared: Arc<Shared>,
+    /// When to look again; `None` for a connection that never spoke MPTCP, whose one path needs no history.
+    next_look: Option<Instant>,
+}
+
+/// The live record of a connection: cheap to clone and keep, and never what keeps the connection open.
+#[derive(Clone, Debug)]
+pub struct Watch {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    slot: sys::Slot,
+    origin: Origin,
+    /// The latest look, whose `gone`, `gone_totals` and `paths_total` cover the whole watch.
+    latest: Mutex<Option<Transport>>,
+}
+
+impl<S: Stream> Watched<S> {
+    /// Watches a stream. `origin` is what the maker of the connection knows: [`Origin::unknown`] for one from
+    /// elsewhere.
+    #[must_use]
+    pub fn new(stream: S, origin: Origin) -> Self {
+        let shared = Arc::new(Shared { slot: sys::Slot::new(&stream), origin, latest: Mutex::new(None) });
+        Self { owner: Owner { shared, next_look: origin.began_as_mptcp().then(Instant::now) }, stream }
+    }
+
+    /// A handle that can be kept and asked at any time.
+    #[must_use]
+    pub fn watch(&self) -> Watch {
+        Watch { shared: Arc::clone(&self.owner.shared) }
+    }
+
+    /// The stream itself.
+    #[must_use]
+    pub const fn get_ref(&self) -> &S {
+        &self.stream
+    }
+
+    /// The stream alone; watches keep its last known state.
+    #[must_use]
+    pub fn into_inner(self) -> S {
+        let Self { owner, stream } = self;
+        drop(owner);
+        stream
+    }
+
+    /// The origin that the stream was made with.
+    #[must_use]
+    pub fn origin(&self) -> Origin {
+        self.owner.shared.origin
+    }
+}
+
+impl Owner {
+    /// Called on each read and write: looks at the paths when it is time.
+    fn touch(&mut self) {
+        if let Some(due) = self.next_look {
+            let now = Instant::now();
+            if now >= due {
+                self.shared.look();
+                self.next_look = Some(now + LOOK_EVERY);
+            }
+        }
+    }
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        // The last look, for those who still ask; most connections end with nobody asking.
+        if Arc::strong_count(&self.shared) > 1 {
+            self.shared.look();
+        }
+        self.shared.slot.close();
+    }
+}
+
+impl Watch {
+    /// What the connection speaks, over which paths, now; after the stream was closed, its last known state.
+    #[must_use]
+    pub fn transport(&self) -> Transport {
+        self.shared.look().unwrap_or_else(|| Transport::unseen(&self.shared.origin))
+    }
+
+    /// MPTCP, or TCP and why: cheaper than [`Watch::transport`].
+    #[must_use]
+    pub fn spoken(&self) -> Spoken {
+        let now = self.shared.slot.with(|fd| spoken(&fd, &self.shared.origin).ok()).flatten();
+        now.unwrap_or_else(|| self.transport().spoken)
+    }
+
+    /// The number of paths now: cheaper than [`Watch::transport`].
+    #[must_use]
+    pub fn path_count(&self) -> u32 {
+        let now = self.shared.slot.with(|fd| path_count(&fd)).filter(|&count| count > 0);
+        now.unwrap_or_else(|| number(self.transport().paths.len()))
+    }
+
+    /// Whether the stream still exists on this side.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.shared.slot.is_open()
+    }
+}
+
+impl Shared {
+    /// Looks at the socket, if it is open, and merges what is seen into the history.
+    fn look(&self) -> Option<Transport> {
+        // Locked before the look, so that two askers merge in the order in which they looked.
+        let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(Ok(seen)) = self.slot.with(|fd| Transport::with_origin(&fd, &self.origin)) {
+            *latest = Some(match latest.take() {
+                Some(before) => merge(before, seen),
+                None => seen,
+            });
+        }
+        latest.clone()
+    }
+}
+
+/// What is known after a new look: the paths of now, and those of before that are not among them.
+fn merge(before: Transport, mut now: Transport) -> Transport {
+    now.gone = before.gone;
+    now.gone_totals = before.gone_totals;
+    now.paths_total = before.paths_total;
+    if now.paths.is_empty() {
+        // The connection is closing, or has lost its last subflow: the figures of the last ones stand.
+        now.paths = before.paths;
+        for path in &mut now.paths {
+            path.state = PathState::Closed;
+        }
+        return now;
+    }
+    let fresh = now.paths.iter().filter(|path| !before.paths.iter().any(|old| same(old, path))).count();
+    now.paths_total = now.paths_total.saturating_add(number(fresh));
+    for old in before.paths {
+        if let Some(path) = now.paths.iter_mut().find(|path| same(path, &old)) {
+            // Its address may have been taken from the interface since.
+            path.interface = path.interface.take().or(old.interface);
+        } else {
+            now.gone_totals.add(&old);
+            if now.gone.len() == Transport::GONE_KEPT {
+                now.gone.remove(0);
+            }
+            now.gone.push(Path { state: PathState::Closed, ..old });
+        }
+    }
+    now
+}
+
+fn number(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
+
+/// The same subflow in two looks: same addresses; the kernel's ids tell apart a pair of addresses used again.
+fn same(a: &Path, b: &Path) -> bool {
+    a.local == b.local && a.remote == b.remote && (a.id == b.id || a.id.is_none() || b.id.is_none())
+}
+
+impl<S: Stream + Read> Read for Watched<S> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.owner.touch();
+        self.stream.read(buffer)
+    }
+
+    fn read_vectored(&mut self, buffers: &mut [io::IoSliceMut<'_>]) -> io::Result<usize> {
+        self.owner.touch();
+        self.stream.read_vectored(buffers)
+    }
+}
+
+impl<S: Stream + Write> Write for Watched<S> {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        self.owner.touch();
+        self.stream.write(buffer)
+    }
+
+    fn write_vectored(&mut self, buffers: &[io::IoSlice<'_>]) -> io::Result<usize> {
+        self.owner.touch();
+        self.stream.write_vectored(buffers)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
+    }
+}
+
+impl<S: Stream> std::os::fd::AsFd for Watched<S> {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.stream.as_fd()
+    }
+}
+
+#[cfg(feature = "tokio")]
+mod aio {
+    use std::{
+        io,
+        pin::Pin,
+        task::{Context, Poll},
+    };
+
+    use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+    use super::{Stream, Watched};
+
+    impl<S: Stream + AsyncRead + Unpin> AsyncRead for Watched<S> {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            context: &mut Context<'_>,
+            buffer: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            self.owner.touch();
+            Pin::new(&mut self.stream).poll_read(context, buffer)
+        }
+    }
+
+    impl<S: Stream + AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+        fn poll_write(
+            mut self: Pin<&mut Self>,
+            context: &mut Context<'_>,
+            buffer: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            self.owner.touch();
+            Pin::new(&mut self.stream).poll_write(context, buffer)
+        }
+
+        fn poll_write_vectored(
+            mut self: Pin<&mut Self>,
+            context: &mut Context<'_>,
+            buffers: &[io::IoSlice<'_>],
+        ) -> Poll<io::Result<usize>> {
+            self.owner.touch();
+            Pin::new(&mut self.stream).poll_write_vectored(context, buffers)
+        }
+
+        fn is_write_vectored(&self) -> bool {
+            self.stream.is_write_vectored()
+        }
+
+        fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.stream).poll_flush(context)
+        }
+
+        fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.stream).poll_shutdown(context)
+        }
+    }
+}
