@@ -159,6 +159,17 @@ pub fn subflow_data(bytes: &[u8], length: usize) -> Vec<&[u8]> {
         .collect()
 }
 
+/// One counter of `/proc/net/netstat`: a line of names and a line of numbers for each group.
+///
+/// The counters are those of a whole network namespace: evidence, never proof for one connection.
+#[must_use]
+pub fn counter(table: &str, group: &str, name: &str) -> Option<u64> {
+    let mut lines = table.lines().filter_map(|line| line.strip_prefix(group)?.strip_prefix(':'));
+    let (names, numbers) = (lines.next()?, lines.next()?);
+    let position = names.split_whitespace().position(|other| other == name)?;
+    numbers.split_whitespace().nth(position)?.parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -200,6 +211,14 @@ mod tests {
         assert_eq!(records.iter().map(|r| r.len()).collect::<Vec<_>>(), [20, 20]);
     }
 
+    #[test]
+    fn counters_are_found_by_name() {
+        let table = "TcpExt: A B\nTcpExt: 1 2\nMPTcpExt: B Blackhole\nMPTcpExt: 3 4\n";
+        assert_eq!(counter(table, "MPTcpExt", "Blackhole"), Some(4));
+        assert_eq!(counter(table, "TcpExt", "Blackhole"), None);
+        assert_eq!(counter("MPTcpExt: B\n", "MPTcpExt", "B"), None);
+    }
+
     proptest! {
         #[test]
         fn no_bytes_panic(
@@ -211,6 +230,7 @@ mod tests {
             let _ = subflow_addrs(&bytes);
             let _ = subflow_data(&bytes, length);
             let _ = full_info(&bytes, a, &bytes, b, count);
+            let _ = counter(&String::from_utf8_lossy(&bytes), "T", "a");
         }
     }
 }

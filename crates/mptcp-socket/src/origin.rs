@@ -12,6 +12,8 @@ pub struct Origin {
     no_mptcp: Option<Reason>,
     /// Whether the connection spoke MPTCP when it was first looked at.
     began_as_mptcp: bool,
+    /// Whether the kernel sent the SYN without MPTCP, since it had switched that off for the whole host.
+    host_blackhole: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,14 +27,15 @@ impl Origin {
     /// Nothing is known: a socket from elsewhere.
     #[must_use]
     pub const fn unknown() -> Self {
-        Self { side: Side::Unknown, no_mptcp: None, began_as_mptcp: false }
+        Self { side: Side::Unknown, no_mptcp: None, began_as_mptcp: false, host_blackhole: false }
     }
 
     /// A connection that this side opened; `no_mptcp` says why its socket is a TCP socket, if it is one.
     #[must_use]
     pub(crate) fn connected(socket: &impl AsFd, no_mptcp: Option<Reason>) -> Self {
         let began_as_mptcp = no_mptcp.is_none() && speaks_mptcp(socket);
-        Self { side: Side::Client, no_mptcp, began_as_mptcp }
+        let host_blackhole = no_mptcp.is_none() && !began_as_mptcp && sys::host_blackholed();
+        Self { side: Side::Client, no_mptcp, began_as_mptcp, host_blackhole }
     }
 
     /// A connection that was accepted from a listener made with `protocol`; `listener_reason` says why that
@@ -45,7 +48,8 @@ impl Origin {
             // accept() gives a TCP socket for a client that asked for TCP, at no cost to either.
             (_, None) => Some(Reason::Client),
         };
-        Self { side: Side::Server, no_mptcp, began_as_mptcp: speaks_mptcp(socket) }
+        let began_as_mptcp = speaks_mptcp(socket);
+        Self { side: Side::Server, no_mptcp, began_as_mptcp, host_blackhole: false }
     }
 
     pub(crate) const fn began_as_mptcp(&self) -> bool {
@@ -59,6 +63,7 @@ impl Origin {
     pub(crate) fn reason_for_fallback(&self) -> Reason {
         match self.side {
             _ if self.began_as_mptcp => Reason::FellBack,
+            _ if self.host_blackhole => Reason::HostBlackhole,
             // The kernel makes MPTCP sockets only for clients that offered MPTCP: losing it came after.
             Side::Server => Reason::FellBack,
             Side::Client | Side::Unknown => Reason::PeerOrPath,

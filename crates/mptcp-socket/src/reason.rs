@@ -28,6 +28,9 @@ pub enum Reason {
     SynDropped,
     /// SYNs that carry MPTCP were answered with a reset while a plain one was not.
     SynReset,
+    /// The kernel has switched MPTCP off for every connection of this host, because SYNs that carry it got no answer
+    /// somewhere (Linux 6.12, `net.mptcp.blackhole_timeout`).
+    HostBlackhole,
     /// The connection began as MPTCP and fell back later (RFC 8684 section 3.7: checksum failure, options lost).
     FellBack,
     /// The socket is a TCP socket, and nothing is known of how it came to be.
@@ -38,7 +41,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, for tables and metrics.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::NotRequested,
         Self::Platform,
         Self::KernelTooOld,
@@ -49,6 +52,7 @@ impl Reason {
         Self::Client,
         Self::SynDropped,
         Self::SynReset,
+        Self::HostBlackhole,
         Self::FellBack,
         Self::TcpSocket,
         Self::Unknown,
@@ -68,6 +72,7 @@ impl Reason {
             Self::Client => "client",
             Self::SynDropped => "syn-dropped",
             Self::SynReset => "syn-reset",
+            Self::HostBlackhole => "host-blackhole",
             Self::FellBack => "fell-back",
             Self::TcpSocket => "tcp-socket",
             Self::Unknown => "unknown",
@@ -88,6 +93,10 @@ impl Reason {
             Self::Client => "the client asked for plain TCP",
             Self::SynDropped => "a box on the way swallows connection requests that carry Multipath TCP",
             Self::SynReset => "a box on the way resets connection requests that carry Multipath TCP",
+            Self::HostBlackhole => {
+                "the kernel has switched Multipath TCP off for this whole host, after connection requests with it \
+                 got no answer somewhere"
+            }
             Self::FellBack => "the connection began with Multipath TCP and fell back on the way",
             Self::TcpSocket => "the socket is a TCP socket",
             Self::Unknown => "this kernel can't tell what the connection speaks (it needs Linux 5.16)",
@@ -111,6 +120,10 @@ impl Reason {
             Self::SynDropped | Self::SynReset => {
                 Some("ask whoever runs the network to let TCP option 30 pass, or take another network")
             }
+            Self::HostBlackhole => Some(
+                "it ends by itself after net.mptcp.blackhole_timeout seconds; end it now by writing that value \
+                 again: sysctl -w net.mptcp.blackhole_timeout=3600",
+            ),
             Self::FellBack => Some("look for a proxy or firewall on the way that rewrites TCP"),
             Self::Unknown => Some("use Linux 5.16 or newer"),
         }

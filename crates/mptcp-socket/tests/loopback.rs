@@ -1,6 +1,7 @@
 //! Listening, connecting and what is said of it, on loopback with the kernel's own MPTCP.
 //!
 //! Built with `--cfg mptcp_socket_no_mptcp` the same tests show the behaviour of a platform without MPTCP.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what it expects by failing")]
 
 use std::{
     io::{self, Read, Write},

@@ -9,22 +9,31 @@ use std::{
 
 use socket2::Socket;
 
-use super::{Connect, Connected, Failures, Unfinished};
+use super::{Cancel, Connect, Connected, Failures, Unfinished};
 use crate::{
     Error,
-    plan::{Id, Kind, Plan, Step},
+    plan::{Id, Kind, Plan, Step, Target, Verdict},
     sys,
 };
 
 /// How often a connect that can be cancelled looks at its flag.
 const CANCEL_EVERY: Duration = Duration::from_millis(50);
 
-struct Running {
+struct Attempt {
     id: Id,
-    address: SocketAddr,
+    target: Target,
     kind: Kind,
     socket: Socket,
     unfinished: Unfinished,
+}
+
+struct Driver<'a> {
+    connect: &'a Connect,
+    start: Instant,
+    plan: Plan,
+    running: Vec<Attempt>,
+    held: Option<Attempt>,
+    failures: Failures,
 }
 
 pub(super) fn drive(
@@ -32,59 +41,42 @@ pub(super) fn drive(
     addresses: &[SocketAddr],
     asked: Instant,
 ) -> Result<Connected<TcpStream>, Error> {
-    let start = Instant::now();
     let deadline = connect.timeout.map(|limit| asked + limit);
-    let mut plan = connect.plan(addresses)?;
-    let mut running: Vec<Running> = Vec::new();
-    let mut failures = Failures::default();
+    let plan = connect.plan(addresses)?;
+    let start = Instant::now();
+    let (running, held, failures) = (Vec::new(), None, Failures::default());
+    let mut driver = Driver { connect, start, plan, running, held, failures };
     loop {
-        match plan.next(start.elapsed()) {
-            Step::Start { id, address, kind } => match begin(connect, address, kind) {
-                Ok((socket, unfinished)) => {
-                    running.push(Running { id, address, kind, socket, unfinished });
-                }
-                Err(error) => {
-                    let what = (address, kind, connect.protocol);
-                    failures.note(&mut plan, id, what, start.elapsed(), error);
-                }
-            },
+        match driver.plan.next(start.elapsed()) {
+            Step::Start { id, target, kind } => driver.begin(id, target, kind),
             Step::Abandon(id) => {
-                if let Some(index) = running.iter().position(|attempt| attempt.id == id) {
-                    let attempt = running.swap_remove(index);
-                    let what = (attempt.address, attempt.kind, connect.protocol);
-                    let error = io::ErrorKind::TimedOut.into();
-                    failures.note(&mut plan, id, what, start.elapsed(), error);
+                if let Some(index) = driver.running.iter().position(|attempt| attempt.id == id) {
+                    let attempt = driver.running.swap_remove(index);
+                    driver.note(attempt.id, attempt.target, attempt.kind, io::ErrorKind::TimedOut.into());
                 }
             }
-            Step::Exhausted => return Err(failures.into_error()),
+            Step::Take(_) => {
+                if let Some(held) = driver.held.take() {
+                    return driver.take(held);
+                }
+            }
+            Step::Exhausted => return Err(driver.failures.into_error()),
             Step::Wait(until) => {
-                if connect.cancel.as_ref().is_some_and(super::Cancel::is_cancelled) {
+                if connect.cancel.as_ref().is_some_and(Cancel::is_cancelled) {
                     return Err(Error::Cancelled);
                 }
                 let now = Instant::now();
                 if deadline.is_some_and(|deadline| now >= deadline) {
-                    for attempt in &running {
-                        let what = (attempt.address, attempt.kind, connect.protocol);
-                        let error = io::ErrorKind::TimedOut.into();
-                        failures.note(&mut plan, attempt.id, what, start.elapsed(), error);
+                    for attempt in std::mem::take(&mut driver.running) {
+                        driver.note(attempt.id, attempt.target, attempt.kind, io::ErrorKind::TimedOut.into());
                     }
-                    return Err(connect.timed_out(failures.0));
+                    return Err(connect.timed_out(driver.failures.0));
                 }
                 let wait = wait(connect, until.map(|until| start + until), deadline, now);
-                let sockets = running.iter().map(|attempt| attempt.socket.as_fd());
+                let sockets = driver.running.iter().map(|attempt| attempt.socket.as_fd());
                 let ready = sys::poll_writable(sockets, wait).map_err(Error::Runtime)?;
-                // From the back, so that removal leaves the earlier positions as they are.
-                for (index, _) in ready.iter().enumerate().rev().filter(|(_, ready)| **ready) {
-                    let attempt = running.remove(index);
-                    let (id, what) = (attempt.id, (attempt.address, attempt.kind, connect.protocol));
-                    match finish(connect, &plan, attempt) {
-                        Ok(mut connected) => {
-                            connected.failed = failures.0;
-                            connected.elapsed = start.elapsed();
-                            return Ok(connected);
-                        }
-                        Err(error) => failures.note(&mut plan, id, what, start.elapsed(), error),
-                    }
+                if let Some(attempt) = driver.finish(&ready) {
+                    return driver.take(attempt);
                 }
             }
         }
@@ -98,24 +90,56 @@ fn wait(connect: &Connect, until: Option<Instant>, deadline: Option<Instant>, no
     wake.map_or(Duration::from_secs(3600), |wake| wake.saturating_duration_since(now))
 }
 
-fn begin(connect: &Connect, address: SocketAddr, kind: Kind) -> io::Result<(Socket, Unfinished)> {
-    let prepared = connect.socket(address, kind)?;
-    match prepared.socket.connect(&address.into()) {
-        Ok(()) => {}
-        Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => {}
-        Err(error) => return Err(error),
+impl Driver<'_> {
+    fn note(&mut self, id: Id, target: Target, kind: Kind, error: io::Error) {
+        let what = (target, kind, self.connect.protocol);
+        self.failures.note(&mut self.plan, id, what, self.start.elapsed(), error);
     }
-    let unfinished = Unfinished { no_mptcp: prepared.no_mptcp, refused: prepared.refused };
-    Ok((prepared.socket, unfinished))
-}
 
-fn finish(connect: &Connect, plan: &Plan, attempt: Running) -> io::Result<Connected<TcpStream>> {
-    if let Some(error) = attempt.socket.take_error()? {
-        return Err(error);
+    fn begin(&mut self, id: Id, target: Target, kind: Kind) {
+        let begun = self.connect.socket(target, kind).and_then(|(socket, unfinished)| {
+            match socket.connect(&target.address.into()) {
+                Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => Err(error),
+                _ => Ok(Attempt { id, target, kind, socket, unfinished }),
+            }
+        });
+        match begun {
+            Ok(attempt) => self.running.push(attempt),
+            Err(error) => self.note(id, target, kind, error),
+        }
     }
-    let (origin, refused) =
-        connect.judge(plan, attempt.address, attempt.kind, attempt.unfinished, &attempt.socket)?;
-    attempt.socket.set_nonblocking(false)?;
-    let (failed, elapsed) = (Vec::new(), Duration::ZERO);
-    Ok(Connected { stream: attempt.socket.into(), origin, refused, failed, elapsed })
+
+    /// Ends the attempts that are ready. Returns the one to take, if there is one.
+    fn finish(&mut self, ready: &[bool]) -> Option<Attempt> {
+        let mut ended = Vec::new();
+        // From the back, so that removal leaves the earlier positions as they are.
+        for (index, _) in ready.iter().enumerate().rev().filter(|(_, ready)| **ready) {
+            ended.push(self.running.remove(index));
+        }
+        // Of those that are ready at once, the wanted protocol is preferred.
+        ended.sort_by_key(|attempt| (attempt.kind == Kind::PlainTcp, attempt.id));
+        for attempt in ended {
+            let socket = &attempt.socket;
+            let result = match socket.take_error() {
+                Ok(Some(error)) | Err(error) => Err(error),
+                Ok(None) => self.connect.check(attempt.target, socket),
+            };
+            match result {
+                Err(error) => self.note(attempt.id, attempt.target, attempt.kind, error),
+                Ok(()) => match self.plan.connected(attempt.id, self.start.elapsed()) {
+                    Verdict::Take => return Some(attempt),
+                    Verdict::Hold => self.held = Some(attempt),
+                },
+            }
+        }
+        None
+    }
+
+    fn take(self, attempt: Attempt) -> Result<Connected<TcpStream>, Error> {
+        let Attempt { id, target, kind, socket, unfinished } = attempt;
+        let (origin, refused) = self.connect.conclude(&self.plan, (id, target, kind), unfinished, &socket);
+        socket.set_nonblocking(false).map_err(Error::Runtime)?;
+        let (failed, elapsed) = (self.failures.0, self.start.elapsed());
+        Ok(Connected { stream: socket.into(), origin, refused, failed, elapsed })
+    }
 }

@@ -16,8 +16,8 @@ use std::{
 use socket2::{Domain, SockRef, Socket};
 
 use crate::{
-    AttemptError, Error, Origin, Protocol, Reason, Refused, SocketOptions, Stream, Watched, plan,
-    plan::{Failure, Kind, Plan, Timing},
+    AttemptError, Error, Memory, Origin, Protocol, Reason, Refused, SocketOptions, Stream, Watched, plan,
+    plan::{Approach, Failure, Kind, Lesson, Plan, Target, Timing, interleave},
     sys,
 };
 
@@ -50,7 +50,9 @@ pub struct Connect {
     protocol: Protocol,
     options: SocketOptions,
     local: Option<IpAddr>,
-    interface: Option<String>,
+    /// By which ways to try each address: as the routes say (`None`), or through an interface.
+    ways: Vec<Option<String>>,
+    memory: Memory,
     timing: Timing,
     timeout: Option<Duration>,
     cancel: Option<Cancel>,
@@ -88,7 +90,8 @@ impl Connect {
             protocol,
             options: SocketOptions::default(),
             local: None,
-            interface: None,
+            ways: vec![None],
+            memory: Memory::global(),
             timing: Timing::default(),
             timeout: None,
             cancel: None,
@@ -126,7 +129,24 @@ impl Connect {
     /// Sends through this interface alone (`SO_BINDTODEVICE`, which needs no privilege since Linux 5.7).
     #[must_use]
     pub fn interface(mut self, name: impl Into<String>) -> Self {
-        self.interface = Some(name.into());
+        self.ways = vec![Some(name.into())];
+        self
+    }
+
+    /// Tries these interfaces too, each a [`Timing::stagger`] after the one before, if the way that the routes name
+    /// gives no answer: a default route into a dead link then costs a fraction of a second instead of minutes.
+    ///
+    /// Off by default: who set up routes may mean them.
+    #[must_use]
+    pub fn race_interfaces(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.ways = [None].into_iter().chain(names.into_iter().map(|name| Some(name.into()))).collect();
+        self
+    }
+
+    /// The memory of destinations whose way swallows or resets MPTCP: [`Memory::global`] unless set here.
+    #[must_use]
+    pub fn memory(mut self, memory: Memory) -> Self {
+        self.memory = memory;
         self
     }
 
@@ -166,68 +186,90 @@ impl Connect {
 
     /// A plan for those of the addresses that the local address can reach.
     fn plan(&self, addresses: &[SocketAddr]) -> Result<Plan, Error> {
-        let usable: Vec<SocketAddr> = addresses
-            .iter()
-            .filter(|address| self.local.is_none_or(|local| local.is_ipv4() == address.is_ipv4()))
-            .copied()
-            .collect();
-        if usable.is_empty() {
-            return Err(Error::NoAddress);
+        let mut targets = Vec::new();
+        for address in interleave(addresses) {
+            if self.local.is_some_and(|local| local.is_ipv4() != address.is_ipv4()) {
+                continue;
+            }
+            for (index, way) in self.ways.iter().enumerate() {
+                let approach = match self.protocol {
+                    Protocol::Tcp | Protocol::MptcpOnly => Approach::Plain,
+                    Protocol::Mptcp => self.memory.approach(address, way.as_deref()),
+                };
+                targets.push(Target { address, via: way.is_some().then_some(index), approach });
+            }
         }
-        Ok(Plan::new(&usable, self.timing, self.protocol == Protocol::Mptcp))
+        if targets.is_empty() { Err(Error::NoAddress) } else { Ok(Plan::new(targets, self.timing)) }
+    }
+
+    fn way(&self, target: Target) -> Option<&str> {
+        self.ways.get(target.via?)?.as_deref()
     }
 
     /// Makes the socket for an attempt: non-blocking, bound as asked.
-    fn socket(&self, address: SocketAddr, kind: Kind) -> io::Result<Prepared> {
+    fn socket(&self, target: Target, kind: Kind) -> io::Result<(Socket, Unfinished)> {
         let protocol = match kind {
             Kind::Wanted => self.protocol,
             Kind::PlainTcp => Protocol::Tcp,
         };
-        let (socket, no_mptcp) = sys::stream_socket(Domain::for_address(address), protocol)?;
+        let (socket, no_mptcp) = sys::stream_socket(Domain::for_address(target.address), protocol)?;
         if let (Protocol::MptcpOnly, Some(reason)) = (self.protocol, no_mptcp) {
             return Err(io::Error::new(io::ErrorKind::Unsupported, Error::NotMptcp { reason, peer: None }));
         }
         socket.set_nonblocking(true)?;
         let refused = self.options.apply(&socket);
-        if let Some(name) = &self.interface {
+        if let Some(name) = self.way(target) {
             bind_interface(&socket, name)?;
         }
         if let Some(local) = self.local {
             socket.bind(&SocketAddr::new(local, 0).into())?;
         }
-        Ok(Prepared { socket, no_mptcp, refused })
+        Ok((socket, Unfinished { no_mptcp, refused }))
     }
 
-    /// Judges a socket whose connect has succeeded.
-    fn judge(
-        &self,
-        plan: &Plan,
-        address: SocketAddr,
-        kind: Kind,
-        mut prepared: Unfinished,
-        socket: &impl AsFd,
-    ) -> Result<(Origin, Vec<Refused>), io::Error> {
-        let reference = SockRef::from(socket);
-        let local = reference.local_addr()?.as_socket();
-        if local == Some(address) {
+    /// Checks a socket whose connect has succeeded; an error makes it a failed attempt.
+    fn check(&self, target: Target, socket: &impl AsFd) -> io::Result<()> {
+        let local = SockRef::from(socket).local_addr()?.as_socket();
+        if local == Some(target.address) {
             // A port of the ephemeral range on this host can connect to itself; nobody listens there.
             return Err(io::ErrorKind::ConnectionRefused.into());
         }
-        let no_mptcp = match (kind, prepared.no_mptcp) {
-            (Kind::PlainTcp, _) if plan.was_reset(address) => Some(Reason::SynReset),
-            (Kind::PlainTcp, _) => Some(Reason::SynDropped),
-            (Kind::Wanted, reason) => reason,
+        if self.protocol == Protocol::MptcpOnly {
+            let spoken = crate::spoken(socket, &Origin::connected(socket, None)).map_err(io::Error::from)?;
+            if let Some(reason) = spoken.reason() {
+                let error = Error::NotMptcp { reason, peer: Some(target.address) };
+                return Err(io::Error::new(io::ErrorKind::Unsupported, error));
+            }
+        }
+        Ok(())
+    }
+
+    /// The last word on the connection that was taken: what it is, and what it teaches.
+    fn conclude(
+        &self,
+        plan: &Plan,
+        (id, target, kind): (plan::Id, Target, Kind),
+        mut unfinished: Unfinished,
+        socket: &impl AsFd,
+    ) -> (Origin, Vec<Refused>) {
+        let lesson = plan.lesson(id);
+        let no_mptcp = match (kind, lesson) {
+            (Kind::Wanted, _) => unfinished.no_mptcp,
+            (Kind::PlainTcp, Lesson::MptcpReset) => Some(Reason::SynReset),
+            (Kind::PlainTcp, Lesson::MptcpDropped) => Some(Reason::SynDropped),
+            (Kind::PlainTcp, _) => {
+                self.memory.reason(target.address, self.way(target)).or(Some(Reason::SynDropped))
+            }
         };
+        // A host that made a TCP socket has learnt nothing of how the way treats MPTCP.
+        if unfinished.no_mptcp.is_none() || kind == Kind::PlainTcp {
+            self.memory.learn(target.address, self.way(target), lesson);
+        }
         let origin = Origin::connected(socket, no_mptcp);
-        let spoken = crate::spoken(socket, &origin).map_err(io::Error::from)?;
-        if let (Protocol::MptcpOnly, Some(reason)) = (self.protocol, spoken.reason()) {
-            let error = Error::NotMptcp { reason, peer: Some(address) };
-            return Err(io::Error::new(io::ErrorKind::Unsupported, error));
+        if !origin.began_as_mptcp() {
+            self.options.reapply(socket, &mut unfinished.refused);
         }
-        if !spoken.is_mptcp() {
-            self.options.reapply(socket, &mut prepared.refused);
-        }
-        Ok((origin, prepared.refused))
+        (origin, unfinished.refused)
     }
 
     fn timed_out(&self, attempts: Vec<AttemptError>) -> Error {
@@ -235,14 +277,7 @@ impl Connect {
     }
 }
 
-/// A socket ready to connect.
-struct Prepared {
-    socket: Socket,
-    no_mptcp: Option<Reason>,
-    refused: Vec<Refused>,
-}
-
-/// What is kept of a [`Prepared`] while its socket connects.
+/// What is kept of a socket while it connects.
 struct Unfinished {
     no_mptcp: Option<Reason>,
     refused: Vec<Refused>,
@@ -258,7 +293,7 @@ impl Failures {
         &mut self,
         plan: &mut Plan,
         id: plan::Id,
-        (address, kind, protocol): (SocketAddr, Kind, Protocol),
+        (target, kind, protocol): (Target, Kind, Protocol),
         now: Duration,
         source: io::Error,
     ) {
@@ -266,6 +301,7 @@ impl Failures {
             matches!(source.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset);
         plan.failed(id, now, if reset { Failure::Reset } else { Failure::Other });
         let mptcp = kind == Kind::Wanted && protocol.wants_mptcp();
+        let address = target.address;
         self.0.push(AttemptError { address, mptcp, started: plan.started(id), source });
     }
 

@@ -1,10 +1,6 @@
 //! The tokio driver. Dropping its future closes every socket that is under way.
 
-use std::{
-    io,
-    net::SocketAddr,
-    time::{Duration, Instant},
-};
+use std::{io, net::SocketAddr, time::Instant};
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use tokio::net::{TcpSocket, TcpStream};
@@ -12,15 +8,24 @@ use tokio::net::{TcpSocket, TcpStream};
 use super::{Connect, Connected, Failures, Unfinished, bare, resolve_error};
 use crate::{
     Error,
-    plan::{Id, Kind, Plan, Step},
+    plan::{Id, Kind, Plan, Step, Target, Verdict},
 };
 
 /// An attempt that ended: the stream, or why there is none.
 struct Ended {
     id: Id,
-    address: SocketAddr,
+    target: Target,
     kind: Kind,
     result: io::Result<(TcpStream, Unfinished)>,
+}
+
+/// A connection that is kept back while a better one is still possible.
+struct Held {
+    id: Id,
+    target: Target,
+    kind: Kind,
+    stream: TcpStream,
+    unfinished: Unfinished,
 }
 
 impl Connect {
@@ -57,25 +62,31 @@ impl Connect {
     }
 
     async fn drive(&self, addresses: &[SocketAddr], asked: Instant) -> Result<Connected<TcpStream>, Error> {
-        let start = Instant::now();
         let deadline = self.timeout.map(|limit| asked + limit);
         let mut plan = self.plan(addresses)?;
+        let start = Instant::now();
         let mut running = FuturesUnordered::new();
-        // What is under way, for the report of a timeout; the futures themselves hold the sockets.
-        let mut waiting: Vec<(Id, SocketAddr, Kind)> = Vec::new();
+        // What is under way, for reports; the futures themselves hold the sockets.
+        let mut waiting: Vec<(Id, Target, Kind)> = Vec::new();
+        let mut held: Option<Held> = None;
         let mut failures = Failures::default();
         loop {
             match plan.next(start.elapsed()) {
-                Step::Start { id, address, kind } => {
-                    running.push(self.attempt(id, address, kind, self.timing.attempt));
-                    waiting.push((id, address, kind));
+                Step::Start { id, target, kind } => {
+                    running.push(self.attempt(id, target, kind));
+                    waiting.push((id, target, kind));
                 }
                 Step::Abandon(id) => {
                     // Its future ends by the same limit; what it says then is no news.
                     if let Some(index) = waiting.iter().position(|(other, ..)| *other == id) {
-                        let (_, address, kind) = waiting.swap_remove(index);
-                        let error = io::ErrorKind::TimedOut.into();
-                        failures.note(&mut plan, id, (address, kind, self.protocol), start.elapsed(), error);
+                        let (_, target, kind) = waiting.swap_remove(index);
+                        let what = (target, kind, self.protocol);
+                        failures.note(&mut plan, id, what, start.elapsed(), io::ErrorKind::TimedOut.into());
+                    }
+                }
+                Step::Take(_) => {
+                    if let Some(held) = held.take() {
+                        return Ok(self.take(&plan, held, failures, start));
                     }
                 }
                 Step::Exhausted => return Err(failures.into_error()),
@@ -88,67 +99,62 @@ impl Connect {
                             None => std::future::pending().await,
                         }
                     };
-                    tokio::select! {
+                    let ended = tokio::select! {
                         biased;
-                        Some(ended) = running.next() => {
-                            let (id, address, kind) = (ended.id, ended.address, ended.kind);
-                            let Some(index) = waiting.iter().position(|(other, ..)| *other == id) else {
-                                continue;
-                            };
-                            waiting.swap_remove(index);
-                            match ended.result.and_then(|ok| self.finish(&plan, address, kind, ok)) {
-                                Ok(mut connected) => {
-                                    connected.failed = failures.0;
-                                    connected.elapsed = start.elapsed();
-                                    return Ok(connected);
-                                }
-                                Err(error) => {
-                                    let what = (address, kind, self.protocol);
-                                    failures.note(&mut plan, id, what, start.elapsed(), error);
-                                }
+                        Some(ended) = running.next() => Some(ended),
+                        () = sleep => None,
+                    };
+                    let Some(Ended { id, target, kind, result }) = ended else {
+                        if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                            for (id, target, kind) in waiting {
+                                let what = (target, kind, self.protocol);
+                                let error = io::ErrorKind::TimedOut.into();
+                                failures.note(&mut plan, id, what, start.elapsed(), error);
                             }
+                            return Err(self.timed_out(failures.0));
                         }
-                        () = sleep => {
-                            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-                                for (id, address, kind) in waiting {
-                                    let what = (address, kind, self.protocol);
-                                    let error = io::ErrorKind::TimedOut.into();
-                                    failures.note(&mut plan, id, what, start.elapsed(), error);
-                                }
-                                return Err(self.timed_out(failures.0));
-                            }
+                        continue;
+                    };
+                    let Some(index) = waiting.iter().position(|(other, ..)| *other == id) else { continue };
+                    waiting.swap_remove(index);
+                    let checked = result.and_then(|(stream, unfinished)| {
+                        self.check(target, &stream)?;
+                        Ok(Held { id, target, kind, stream, unfinished })
+                    });
+                    match checked {
+                        Err(error) => {
+                            let what = (target, kind, self.protocol);
+                            failures.note(&mut plan, id, what, start.elapsed(), error);
                         }
+                        Ok(made) => match plan.connected(id, start.elapsed()) {
+                            Verdict::Take => return Ok(self.take(&plan, made, failures, start)),
+                            Verdict::Hold => held = Some(made),
+                        },
                     }
                 }
             }
         }
     }
 
-    async fn attempt(&self, id: Id, address: SocketAddr, kind: Kind, limit: Option<Duration>) -> Ended {
+    async fn attempt(&self, id: Id, target: Target, kind: Kind) -> Ended {
         let connecting = async {
-            let prepared = self.socket(address, kind)?;
-            let unfinished = Unfinished { no_mptcp: prepared.no_mptcp, refused: prepared.refused };
-            let socket = TcpSocket::from_std_stream(prepared.socket.into());
-            Ok((socket.connect(address).await?, unfinished))
+            let (socket, unfinished) = self.socket(target, kind)?;
+            let socket = TcpSocket::from_std_stream(socket.into());
+            Ok((socket.connect(target.address).await?, unfinished))
         };
-        let result = match limit {
+        let result = match self.timing.attempt {
             None => connecting.await,
             Some(limit) => match tokio::time::timeout(limit, connecting).await {
                 Ok(result) => result,
                 Err(_) => Err(io::ErrorKind::TimedOut.into()),
             },
         };
-        Ended { id, address, kind, result }
+        Ended { id, target, kind, result }
     }
 
-    fn finish(
-        &self,
-        plan: &Plan,
-        address: SocketAddr,
-        kind: Kind,
-        (stream, unfinished): (TcpStream, Unfinished),
-    ) -> io::Result<Connected<TcpStream>> {
-        let (origin, refused) = self.judge(plan, address, kind, unfinished, &stream)?;
-        Ok(Connected { stream, origin, refused, failed: Vec::new(), elapsed: Duration::ZERO })
+    fn take(&self, plan: &Plan, made: Held, failures: Failures, start: Instant) -> Connected<TcpStream> {
+        let Held { id, target, kind, stream, unfinished } = made;
+        let (origin, refused) = self.conclude(plan, (id, target, kind), unfinished, &stream);
+        Connected { stream, origin, refused, failed: failures.0, elapsed: start.elapsed() }
     }
 }

@@ -5,9 +5,11 @@
 #![allow(unsafe_code, reason = "socket options whose layout no safe crate knows")]
 
 use std::{
-    io, mem,
+    fs, io, mem,
+    net::{Ipv4Addr, SocketAddr},
     os::fd::{AsFd, AsRawFd},
     ptr,
+    time::Duration,
 };
 
 use socket2::{Domain, SockRef, Socket, Type};
@@ -103,6 +105,33 @@ pub(crate) fn speaks_mptcp(socket: &impl AsFd) -> io::Result<Option<bool>> {
         }
         Err(error) => Err(error),
     }
+}
+
+/// Whether the kernel has switched MPTCP off for new connections of this network namespace (Linux 6.12: a "black
+/// hole" was met, `net.mptcp.blackhole_timeout`). Asked only when a connection fell back in its handshake.
+///
+/// The counter says that there has been a black hole since boot, which is a hint and cheap; a connection over
+/// loopback, where nothing else could be in the way, is the proof.
+pub(crate) fn host_blackholed() -> bool {
+    // Not /proc/net: that is the main thread's namespace, which need not be this one's.
+    let Ok(table) = fs::read_to_string("/proc/thread-self/net/netstat") else { return false };
+    decode::counter(&table, "MPTcpExt", "Blackhole").is_some_and(|count| count > 0)
+        && loopback_speaks_mptcp().is_ok_and(|speaks| speaks == Some(false))
+}
+
+fn loopback_speaks_mptcp() -> io::Result<Option<bool>> {
+    let (listener, _) = stream_socket(Domain::IPV4, Protocol::Mptcp)?;
+    listener.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
+    listener.listen(1)?;
+    let (client, _) = stream_socket(Domain::IPV4, Protocol::Mptcp)?;
+    client.set_nonblocking(true)?;
+    // A handshake over loopback ends within the call; if not, there is no answer to be had here.
+    match client.connect(&listener.local_addr()?) {
+        Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => return Err(error),
+        _ => {}
+    }
+    let ready = super::poll_writable([client.as_fd()].into_iter(), Duration::from_millis(20))?;
+    if ready.first() == Some(&true) { speaks_mptcp(&client) } else { Ok(None) }
 }
 
 /// The bytes of `struct mptcp_info`.
@@ -228,7 +257,7 @@ mod tests {
     fn older_options_agree_with_the_full_one() {
         let (listener, reason) = stream_socket(Domain::IPV4, Protocol::MptcpOnly).unwrap();
         assert_eq!(reason, None);
-        listener.bind(&"127.0.0.1:0".parse::<std::net::SocketAddr>().unwrap().into()).unwrap();
+        listener.bind(&"127.0.0.1:0".parse::<SocketAddr>().unwrap().into()).unwrap();
         listener.listen(1).unwrap();
         let listener = TcpListener::from(listener);
         let (client, _) = stream_socket(Domain::IPV4, Protocol::Mptcp).unwrap();

@@ -29,6 +29,10 @@ pub(crate) fn speaks_mptcp(_: &impl AsFd) -> io::Result<Option<bool>> {
     Ok(Some(false))
 }
 
+pub(crate) fn host_blackholed() -> bool {
+    false
+}
+
 pub(crate) fn mptcp_info(_: &impl AsFd) -> io::Result<Vec<u8>> {
     Err(io::ErrorKind::Unsupported.into())
 }
