@@ -1,7 +1,5 @@
 //! Listening: MPTCP by default, TCP where the host can't, and TCP clients served by the same socket at no cost.
 
-use std::os::fd::AsFd;
-
 use std::{
     io,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream},
@@ -11,7 +9,7 @@ use std::{
 use socket2::SockRef;
 use socket2::{Domain, Socket};
 
-use crate::{Error, Origin, Protocol, Reason, Refused, SocketOptions, Watched, sys};
+use crate::{Error, Origin, Protocol, Reason, Refused, SocketOptions, Watched, sys, sys::AsFd};
 
 /// Whether this host can make MPTCP sockets now, by making one and closing it.
 ///
@@ -50,7 +48,8 @@ impl Listen {
         Self {
             protocol,
             backlog: 4096,
-            reuse_address: true,
+            // On Windows the option means something else: it lets another program steal the port.
+            reuse_address: cfg!(unix),
             reuse_port: false,
             only_v6: false,
             options: SocketOptions::default(),
@@ -129,7 +128,7 @@ impl Listen {
             socket.set_only_v6(self.only_v6)?;
         }
         socket.set_reuse_address(self.reuse_address)?;
-        #[cfg(not(any(target_os = "solaris", target_os = "illumos")))]
+        #[cfg(all(unix, not(any(target_os = "solaris", target_os = "illumos"))))]
         if self.reuse_port {
             socket.set_reuse_port(true)?;
         }
@@ -141,7 +140,10 @@ impl Listen {
 }
 
 fn is_no_family(error: &io::Error) -> bool {
-    error.raw_os_error() == Some(libc::EAFNOSUPPORT)
+    #[cfg(unix)]
+    return error.raw_os_error() == Some(libc::EAFNOSUPPORT);
+    #[cfg(not(unix))]
+    return error.kind() == io::ErrorKind::Unsupported;
 }
 
 /// What a listener was made with: turns accepted sockets into ones of known [`Origin`].
@@ -266,8 +268,16 @@ impl Listening {
     }
 }
 
+#[cfg(unix)]
 impl AsFd for Listening {
     fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
         self.listener.as_fd()
+    }
+}
+
+#[cfg(windows)]
+impl AsFd for Listening {
+    fn as_socket(&self) -> std::os::windows::io::BorrowedSocket<'_> {
+        self.listener.as_socket()
     }
 }

@@ -1,6 +1,7 @@
 //! Socket options, applied as far as the socket takes them: MPTCP refuses some that TCP has, and that is never fatal.
 
-use std::{fmt, io, os::fd::AsFd, time::Duration};
+use crate::sys::AsFd;
+use std::{fmt, io, time::Duration};
 
 use socket2::{SockRef, TcpKeepalive};
 
@@ -131,6 +132,7 @@ fn set_traffic_class(
 ) {
     let v6 = socket.local_addr().is_ok_and(|address| address.is_ipv6());
     if v6 {
+        #[cfg(unix)]
         set("IPV6_TCLASS", &|| socket.set_tclass_v6(class));
     } else {
         set("IP_TOS", &|| socket.set_tos_v4(class));

@@ -1,8 +1,6 @@
 //! What only the maker of a connection knows: what was asked for, and why it could not be had.
 
-use std::os::fd::AsFd;
-
-use crate::{Protocol, Reason, sys};
+use crate::{Protocol, Reason, sys, sys::AsFd};
 
 /// How a connection came to be: the part of the truth that the kernel doesn't keep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,10 +1,8 @@
 //! The truth about a connected socket: what it speaks, over which paths, and what those have carried.
 
-use std::os::fd::AsFd;
-
 use std::{fmt, net::SocketAddr, time::Duration};
 
-use crate::{Error, Origin, Reason, decode, sys};
+use crate::{Error, Origin, Reason, decode, sys, sys::AsFd};
 
 /// What a connection speaks on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -12,7 +12,7 @@ use crate::{Origin, Path, PathState, Spoken, Transport, path_count, spoken, sys}
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 mod sealed {
-    use std::os::fd::AsFd;
+    use crate::sys::AsFd;
 
     /// Streams whose descriptor stays the same until they are dropped: what [`crate::sys::Slot`] rests on.
     pub trait Stream: AsFd {}
@@ -227,9 +227,17 @@ impl<S: Stream + Write> Write for Watched<S> {
     }
 }
 
-impl<S: Stream> std::os::fd::AsFd for Watched<S> {
+#[cfg(unix)]
+impl<S: Stream> sys::AsFd for Watched<S> {
     fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
         self.stream.as_fd()
+    }
+}
+
+#[cfg(windows)]
+impl<S: Stream> sys::AsFd for Watched<S> {
+    fn as_socket(&self) -> std::os::windows::io::BorrowedSocket<'_> {
+        self.stream.as_socket()
     }
 }
 

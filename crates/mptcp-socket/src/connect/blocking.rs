@@ -3,7 +3,6 @@
 use std::{
     io,
     net::{SocketAddr, TcpStream},
-    os::fd::AsFd,
     time::{Duration, Instant},
 };
 
@@ -73,7 +72,7 @@ pub(super) fn drive(
                     return Err(connect.timed_out(driver.failures.0));
                 }
                 let wait = wait(connect, until.map(|until| start + until), deadline, now);
-                let sockets = driver.running.iter().map(|attempt| attempt.socket.as_fd());
+                let sockets = driver.running.iter().map(|attempt| &attempt.socket);
                 let ready = sys::poll_writable(sockets, wait).map_err(Error::Runtime)?;
                 if let Some(attempt) = driver.finish(&ready) {
                     return driver.take(attempt);
@@ -90,6 +89,14 @@ fn wait(connect: &Connect, until: Option<Instant>, deadline: Option<Instant>, no
     wake.map_or(Duration::from_secs(3600), |wake| wake.saturating_duration_since(now))
 }
 
+/// Whether a non-blocking connect is under way.
+fn in_progress(error: &io::Error) -> bool {
+    #[cfg(unix)]
+    return error.raw_os_error() == Some(libc::EINPROGRESS);
+    #[cfg(not(unix))]
+    return error.kind() == io::ErrorKind::WouldBlock;
+}
+
 impl Driver<'_> {
     fn note(&mut self, id: Id, target: Target, kind: Kind, error: io::Error) {
         let what = (target, kind, self.connect.protocol);
@@ -99,7 +106,7 @@ impl Driver<'_> {
     fn begin(&mut self, id: Id, target: Target, kind: Kind) {
         let begun = self.connect.socket(target, kind).and_then(|(socket, unfinished)| {
             match socket.connect(&target.address.into()) {
-                Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => Err(error),
+                Err(error) if !in_progress(&error) => Err(error),
                 _ => Ok(Attempt { id, target, kind, socket, unfinished }),
             }
         });

@@ -5,7 +5,6 @@
 use std::{
     io,
     net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs},
-    os::fd::AsFd,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -19,6 +18,7 @@ use crate::{
     AttemptError, Error, Memory, Origin, Protocol, Reason, Refused, SocketOptions, Stream, Watched, plan,
     plan::{Approach, Failure, Kind, Lesson, Plan, Target, Timing, interleave},
     sys,
+    sys::AsFd,
 };
 
 mod blocking;

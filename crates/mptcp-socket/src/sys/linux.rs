@@ -130,7 +130,7 @@ fn loopback_speaks_mptcp() -> io::Result<Option<bool>> {
         Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => return Err(error),
         _ => {}
     }
-    let ready = super::poll_writable([client.as_fd()].into_iter(), Duration::from_millis(20))?;
+    let ready = super::poll_writable([&client].into_iter(), Duration::from_millis(20))?;
     if ready.first() == Some(&true) { speaks_mptcp(&client) } else { Ok(None) }
 }
 

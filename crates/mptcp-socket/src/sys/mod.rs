@@ -10,9 +10,21 @@ mod imp;
 #[path = "other.rs"]
 mod imp;
 
+#[cfg(unix)]
 mod interfaces;
 mod slot;
 
+/// What has a socket to ask: everything on Unix that has a descriptor, on Windows what has a socket.
+#[cfg(unix)]
+pub(crate) use std::os::fd::{AsFd, BorrowedFd, RawFd};
+#[cfg(windows)]
+pub(crate) use std::os::windows::io::{AsSocket as AsFd, BorrowedSocket as BorrowedFd, RawSocket as RawFd};
+
 pub(crate) use imp::*;
+#[cfg(unix)]
 pub(crate) use interfaces::name_interfaces;
 pub(crate) use slot::{Slot, poll_writable};
+
+/// Windows has no `getifaddrs`; paths have no interface there.
+#[cfg(windows)]
+pub(crate) fn name_interfaces(_: &mut [crate::Path]) {}

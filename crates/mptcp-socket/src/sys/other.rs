@@ -1,7 +1,6 @@
 //! Platforms without MPTCP sockets that this library knows: everything is TCP, and says so.
 
-use std::os::fd::AsFd;
-
+use crate::sys::AsFd;
 use std::io;
 
 use socket2::{Domain, SockRef, Socket, Type};

@@ -3,10 +3,21 @@
 
 use std::{
     io,
-    os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd},
     sync::{Mutex, PoisonError},
     time::Duration,
 };
+
+use super::{AsFd, BorrowedFd, RawFd};
+
+#[cfg(unix)]
+fn raw(fd: &impl AsFd) -> RawFd {
+    std::os::fd::AsRawFd::as_raw_fd(&fd.as_fd())
+}
+
+#[cfg(windows)]
+fn raw(fd: &impl AsFd) -> RawFd {
+    std::os::windows::io::AsRawSocket::as_raw_socket(&fd.as_socket())
+}
 
 /// The descriptor of a stream, for watchers, until the stream's owner empties the slot.
 ///
@@ -19,7 +30,7 @@ impl Slot {
     /// The caller promises to call [`Slot::close`] before it closes or gives away the descriptor; the only caller,
     /// `Watched`, does so in `Drop` and `into_inner`, and hands out no exclusive reference to its stream.
     pub(crate) fn new(fd: &impl AsFd) -> Self {
-        Self(Mutex::new(Some(fd.as_fd().as_raw_fd())))
+        Self(Mutex::new(Some(raw(fd))))
     }
 
     /// Looks at the descriptor while its owner can't close it; `None` after the owner let go.
@@ -41,12 +52,13 @@ impl Slot {
 
 /// Waits until one of the sockets is writable or failed (as a connecting one is when it is done), or the time is up.
 /// Returns for each whether it is.
-pub(crate) fn poll_writable<'a>(
-    sockets: impl Iterator<Item = BorrowedFd<'a>>,
+#[cfg(unix)]
+pub(crate) fn poll_writable<'a, S: AsFd + 'a>(
+    sockets: impl Iterator<Item = &'a S>,
     wait: Duration,
 ) -> io::Result<Vec<bool>> {
     let mut entries: Vec<libc::pollfd> =
-        sockets.map(|fd| libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLOUT, revents: 0 }).collect();
+        sockets.map(|socket| libc::pollfd { fd: raw(socket), events: libc::POLLOUT, revents: 0 }).collect();
     // Rounded up: a wait cut to zero would spin until the time has come.
     let wait = wait.as_micros().div_ceil(1000).min(i32::MAX as u128) as libc::c_int;
     // SAFETY: the pointer and the count describe `entries`, borrowed exclusively during the call.
@@ -56,6 +68,29 @@ pub(crate) fn poll_writable<'a>(
         if error.kind() != io::ErrorKind::Interrupted {
             return Err(error);
         }
+    }
+    Ok(entries.iter().map(|entry| ready > 0 && entry.revents != 0).collect())
+}
+
+/// As on Unix, by `WSAPoll`.
+#[cfg(windows)]
+pub(crate) fn poll_writable<'a, S: AsFd + 'a>(
+    sockets: impl Iterator<Item = &'a S>,
+    wait: Duration,
+) -> io::Result<Vec<bool>> {
+    use windows_sys::Win32::Networking::WinSock;
+    let mut entries: Vec<WinSock::WSAPOLLFD> = sockets
+        .map(|socket| WinSock::WSAPOLLFD {
+            fd: raw(socket) as usize,
+            events: WinSock::POLLWRNORM,
+            revents: 0,
+        })
+        .collect();
+    let wait = wait.as_micros().div_ceil(1000).min(i32::MAX as u128) as i32;
+    // SAFETY: the pointer and the count describe `entries`, borrowed exclusively during the call.
+    let ready = unsafe { WinSock::WSAPoll(entries.as_mut_ptr(), entries.len() as u32, wait) };
+    if ready < 0 {
+        return Err(io::Error::last_os_error());
     }
     Ok(entries.iter().map(|entry| ready > 0 && entry.revents != 0).collect())
 }

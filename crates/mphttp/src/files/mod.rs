@@ -1,0 +1,191 @@
+//! Static files over HTTP, as RFC 9110 has it: ranges, validators, precompressed neighbours, directory listings, and no
+//! way out of the root.
+//!
+//! Written here because no kept, stable library does it: tower-http 0.7's `ServeDir` has no `If-Range`, no
+//! `multipart/byteranges`, no listings, follows symbolic links anywhere, opens FIFOs and wants UTF-8 names; http-serve for
+//! http 1 is a release candidate. Downloads striped over several connections stand on what is missing there: strong
+//! validators that `If-Range` obeys.
+//!
+//! ```no_run
+//! # async fn example() -> std::io::Result<()> {
+//! use mphttp::files::Files;
+//!
+//! let files = Files::new("/srv/www")?.listing(false);
+//! let request = http::Request::get("/index.html").body(()).map_err(std::io::Error::other)?;
+//! let response = files.respond(&request).await;
+//! assert_eq!(response.status(), 200);
+//! # Ok(())
+//! # }
+//! ```
+
+mod answer;
+mod body;
+mod conditional;
+mod encoding;
+mod listing;
+mod negotiate;
+mod path;
+mod platform;
+mod range;
+mod root;
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::io;
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use http::{Method, Request, Response};
+use tokio::task::{JoinHandle, spawn_blocking};
+
+pub use body::Body;
+
+use answer::Ask;
+use root::Root;
+
+/// A directory tree, served: a handler for GET, HEAD and OPTIONS. Clones are cheap and share the root.
+///
+/// - **Names** are bytes, percent-decoded once. `.` and `..` (also encoded), encoded slashes and NUL are 404.
+/// - **Files** carry a strong `ETag`, `Last-Modified`, a `Content-Type` by their extension and `nosniff`; `Range` (one or
+///   several), `If-Range` and the four preconditions act on them. FIFOs, sockets and devices are 404 and never opened.
+/// - **Directories** are redirected (301) to their trailing slash, then answered by their index file, else by a
+///   listing: HTML, or JSON for who prefers `application/json` (an array of `{name, href, type, size, modified}`; `type`
+///   is `"file"` or `"directory"`, `size` is in bytes and `null` for directories, `modified` is RFC 3339 or `null`).
+///   `?sort=name|size|modified&order=asc|desc` orders both.
+/// - **Errors** are short plain text that names no path: 403 if permission is denied, 404 if there is no such thing
+///   or it is outside the root, 503 with `Retry-After` if the process is out of file descriptors, 500 otherwise.
+///
+/// It is also a [`tower::Service`], so that `axum::Router::fallback_service(files)` serves it. Must run inside a tokio
+/// runtime: all file operations happen on its blocking threads.
+#[derive(Clone, Debug)]
+pub struct Files {
+    root: Root,
+    index: Arc<str>,
+    listing: bool,
+    precompressed: bool,
+    hidden: bool,
+}
+
+impl Files {
+    /// Serves what is below `root`, which is opened now and stays the same directory even if it is renamed later.
+    ///
+    /// With listings, precompressed neighbours and `index.html`; without hidden files and symbolic links that lead
+    /// outside.
+    ///
+    /// # Errors
+    ///
+    /// `root` does not exist, is no directory or may not be read. The text names it.
+    pub fn new(root: impl AsRef<Path>) -> io::Result<Self> {
+        let path = root.as_ref();
+        let root = Root::open(path).map_err(|error| {
+            io::Error::new(error.kind(), format!("can't serve {}: {error}", path.display()))
+        })?;
+        Ok(Files { root, index: "index.html".into(), listing: true, precompressed: true, hidden: false })
+    }
+
+    /// Whether a directory without index file is listed (default) or 403.
+    pub fn listing(mut self, listing: bool) -> Self {
+        self.listing = listing;
+        self
+    }
+
+    /// Whether symbolic links may lead outside the root. Default: no, such a link is 404. With this, whoever can make a
+    /// link below the root can publish whatever this process can read.
+    pub fn follow_symlinks_outside(mut self, follow: bool) -> Self {
+        self.root.outside = follow;
+        self
+    }
+
+    /// Whether `page.html.br`, `.zst` or `.gz` is sent for `page.html` to who prefers it (default). A neighbour that is
+    /// older than the file itself is stale and stays unused.
+    pub fn precompressed(mut self, precompressed: bool) -> Self {
+        self.precompressed = precompressed;
+        self
+    }
+
+    /// The file that answers for its directory. Default: `index.html`; an empty name: none.
+    pub fn index(mut self, name: impl AsRef<str>) -> Self {
+        self.index = name.as_ref().into();
+        self
+    }
+
+    /// Whether names that begin with a dot are served and listed. Default: no, but for `.well-known` (RFC 8615).
+    pub fn hidden(mut self, hidden: bool) -> Self {
+        self.hidden = hidden;
+        self
+    }
+
+    /// The root, as a canonical path.
+    pub fn root(&self) -> &Path {
+        self.root.path()
+    }
+
+    /// Answers a request. Its body is not looked at.
+    pub fn respond<B>(&self, request: &Request<B>) -> Responding {
+        let head = *request.method() == Method::HEAD;
+        if !head && *request.method() != Method::GET {
+            return Responding(State::Ready(Some(answer::other_method(request.method()))));
+        }
+        let ask = Ask {
+            head,
+            path: request.uri().path().to_owned(),
+            query: request.uri().query().map(str::to_owned),
+            headers: request.headers().clone(),
+        };
+        let files = self.clone();
+        Responding(State::Working(spawn_blocking(move || answer::answer(&files, &ask))))
+    }
+}
+
+/// The response on its way: what [`Files::respond`] gives to await.
+#[derive(Debug)]
+#[must_use = "nothing is sent unless it is awaited"]
+pub struct Responding(State);
+
+#[derive(Debug)]
+enum State {
+    Ready(Option<Response<Body>>),
+    Working(JoinHandle<Response<Body>>),
+}
+
+impl Future for Responding {
+    type Output = Response<Body>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let response = match &mut self.0 {
+            State::Ready(response) => response.take(),
+            State::Working(task) => ready!(Pin::new(task).poll(cx)).ok(),
+        };
+        // None when the runtime is shutting down.
+        Poll::Ready(response.unwrap_or_else(answer::failed))
+    }
+}
+
+/// A [`Responding`] as [`tower::Service`] wants it.
+#[derive(Debug)]
+#[must_use = "nothing is sent unless it is awaited"]
+pub struct Call(Responding);
+
+impl Future for Call {
+    type Output = Result<Response<Body>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0).poll(cx).map(Ok)
+    }
+}
+
+impl<B> tower::Service<Request<B>> for Files {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Call;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Call {
+        Call(self.respond(&request))
+    }
+}
