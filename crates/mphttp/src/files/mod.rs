@@ -189,3 +189,14 @@ impl<B> tower::Service<Request<B>> for Files {
         Call(self.respond(&request))
     }
 }
+
+/// What [`Server::run`](crate::Server::run) takes.
+impl<B> hyper::service::Service<Request<B>> for Files {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Call;
+
+    fn call(&self, request: Request<B>) -> Call {
+        Call(self.respond(&request))
+    }
+}

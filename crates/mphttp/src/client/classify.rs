@@ -1,0 +1,97 @@
+//! What an error of the HTTP library stands for.
+
+use std::{error::Error as StdError, io};
+
+use crate::{BoxError, Error, client::dial::Carried, tls::TlsProblem};
+
+/// Looks for an error of a type in a chain of sources. Unlike [`StdError::source`] alone, it sees what an
+/// [`io::Error`] holds.
+pub(super) fn find<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a T> {
+    let mut next = Some(error);
+    // Bounded: a chain of sources could, in theory, be endless.
+    for _ in 0..32 {
+        let error = next?;
+        if let Some(found) = error.downcast_ref::<T>() {
+            return Some(found);
+        }
+        next = match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+            Some(inner) => Some(inner),
+            None => error.source(),
+        };
+    }
+    None
+}
+
+/// An error met before the response head was complete.
+pub(super) fn of_request(error: hyper_util::client::legacy::Error, host: &str, limit: usize) -> Error {
+    if let Some(ours) = find::<Carried>(&error).and_then(Carried::take) {
+        return ours;
+    }
+    if let Some(ours) = of_stream(&error, host) {
+        return ours;
+    }
+    let host = host.to_owned();
+    let Some(http) = find::<hyper::Error>(&error) else {
+        return Error::Broken { host, source: error.into() };
+    };
+    if http.is_parse_too_large() {
+        return Error::HeadersTooLarge { host, limit };
+    }
+    if http.is_user() {
+        // The only thing of the caller's that hyper takes as it is, is the body.
+        return Error::RequestBody(error.into());
+    }
+    if http.is_incomplete_message() || http.is_canceled() || http.is_closed() {
+        return Error::NoAnswer { host, source: error.into() };
+    }
+    let from_socket = find::<io::Error>(http).is_some();
+    if from_socket {
+        let detail = deepest(http);
+        return Error::Broken { host, source: detail.into() };
+    }
+    Error::Http { host, detail: deepest(http), source: error.into() }
+}
+
+/// An error met in the body of a response of which `got` bytes have arrived.
+pub(super) fn of_body(error: hyper::Error, host: &str, expected: Option<u64>, got: u64) -> Error {
+    if let Some(ours) = of_stream(&error, host) {
+        return ours;
+    }
+    let malformed = find::<io::Error>(&error)
+        .is_some_and(|io| matches!(io.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData));
+    if malformed {
+        let detail = deepest(&error);
+        return Error::Http { host: host.to_owned(), detail, source: error.into() };
+    }
+    Error::Incomplete { expected, got, source: error.into() }
+}
+
+/// What the layers below HTTP say: MPTCP was lost, TLS has failed.
+fn of_stream(error: &(dyn StdError + 'static), host: &str) -> Option<Error> {
+    if let Some(mptcp_socket::Error::NotMptcp { reason, peer }) = find(error) {
+        return Some(Error::NotMptcp { reason: *reason, peer: *peer });
+    }
+    let tls = find::<rustls::Error>(error)?;
+    let source = io::Error::other(tls.clone());
+    Some(Error::Tls { host: host.to_owned(), problem: TlsProblem::of(&source), source })
+}
+
+/// The innermost text of a chain: the outer ones repeat themselves.
+fn deepest(error: &(dyn StdError + 'static)) -> String {
+    let mut error = error;
+    for _ in 0..32 {
+        match error.source() {
+            Some(source) => error = source,
+            None => break,
+        }
+    }
+    error.to_string()
+}
+
+/// The error of this crate within a body's error; anything else is what a decoder of `coding` said.
+pub(super) fn of_decoder(error: BoxError, coding: &'static str) -> Error {
+    match error.downcast::<Error>() {
+        Ok(ours) => *ours,
+        Err(source) => Error::Decode { what: coding, source },
+    }
+}

@@ -1,0 +1,387 @@
+//! The HTTP client: small, shaped like reqwest's, and each response can say what its connection speaks.
+//!
+//! ```no_run
+//! # async fn run() -> Result<(), mphttp::Error> {
+//! let client = mphttp::Client::new()?;
+//! let response = client.get("https://example.com/file").send().await?.error_for_status()?;
+//! let watch = response.watch();
+//! let body = response.bytes().await?;
+//! println!("{} bytes over {}", body.len(), watch.transport());
+//! # Ok(())
+//! # }
+//! ```
+
+mod builder;
+mod classify;
+mod dial;
+mod proxy;
+mod receive;
+mod redirect;
+mod request;
+mod response;
+
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use http::{
+    HeaderMap, Method, Uri,
+    header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, PROXY_AUTHORIZATION, RANGE},
+};
+use http_body::Body as _;
+use hyper_util::{
+    client::legacy::{
+        self,
+        connect::{CaptureConnection, capture_connection},
+    },
+    rt::{TokioExecutor, TokioTimer},
+};
+use mptcp_socket::Protocol;
+use tokio::time::Instant;
+use tower::{ServiceExt, service_fn};
+use tower_http::decompression::Decompression;
+use url::Url;
+
+pub use builder::ClientBuilder;
+pub use request::RequestBuilder;
+pub use response::Response;
+
+use crate::{Body, ConnectionInfo, Connector, Error, Phase};
+use dial::{Dialer, LazyTls};
+use proxy::Proxies;
+use receive::{Limits, Received};
+use request::Request;
+
+/// What requests call themselves.
+const USER_AGENT_DEFAULT: &str = concat!("mphttp/", env!("CARGO_PKG_VERSION"));
+
+/// Windows of HTTP/2 (RFC 9113 section 6.9): room for 100 ms at 600 Mbit/s on one stream.
+const STREAM_WINDOW: u32 = 8 << 20;
+const CONNECTION_WINDOW: u32 = 16 << 20;
+
+/// What one read may take: a system call for every 8 KiB would be felt at a gigabit a second.
+const READ_BUFFER: usize = 256 << 10;
+
+type Pool = legacy::Client<Dialer, Body>;
+
+/// An HTTP client. Cheap to clone; clones share connections.
+///
+/// Connections are kept and used again, but never for another [`Protocol`] than the one they were made for.
+#[derive(Clone)]
+pub struct Client(Arc<Inner>);
+
+struct Inner {
+    protocol: Protocol,
+    connector: Connector,
+    tls: Arc<LazyTls>,
+    proxies: Arc<Proxies>,
+    settings: Settings,
+    /// One for each protocol, in the order of [`Protocol::ALL`], made when first needed.
+    pools: [OnceLock<Pool>; 3],
+}
+
+#[derive(Clone, Debug)]
+struct Settings {
+    versions: Versions,
+    read_timeout: Option<Duration>,
+    timeout: Option<Duration>,
+    redirect_limit: usize,
+    allow_downgrade: bool,
+    decompress: bool,
+    headers: HeaderMap,
+    max_header_bytes: usize,
+    pool_idle_timeout: Duration,
+    pool_max_idle: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            versions: Versions::Both,
+            read_timeout: None,
+            timeout: None,
+            redirect_limit: 10,
+            allow_downgrade: false,
+            decompress: true,
+            headers: HeaderMap::from_iter([(ACCEPT, http::HeaderValue::from_static("*/*"))]),
+            max_header_bytes: 256 << 10,
+            pool_idle_timeout: Duration::from_secs(90),
+            pool_max_idle: usize::MAX,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Versions {
+    Both,
+    Http1,
+    Http2,
+}
+
+impl Versions {
+    const fn alpn(self) -> &'static [&'static [u8]] {
+        match self {
+            Self::Both => &[b"h2", b"http/1.1"],
+            Self::Http1 => &[b"http/1.1"],
+            Self::Http2 => &[b"h2"],
+        }
+    }
+}
+
+impl Client {
+    /// A client as [`ClientBuilder`]'s defaults make it.
+    ///
+    /// # Errors
+    /// As [`ClientBuilder::build`].
+    pub fn new() -> Result<Self, Error> {
+        Self::builder().build()
+    }
+
+    /// Builds a client of other habits.
+    pub fn builder() -> ClientBuilder {
+        ClientBuilder::default()
+    }
+
+    /// A request of any method.
+    pub fn request(&self, method: Method, url: impl AsRef<str>) -> RequestBuilder {
+        RequestBuilder::new(self.clone(), method, url.as_ref())
+    }
+
+    /// A GET request.
+    pub fn get(&self, url: impl AsRef<str>) -> RequestBuilder {
+        self.request(Method::GET, url)
+    }
+
+    /// A HEAD request.
+    pub fn head(&self, url: impl AsRef<str>) -> RequestBuilder {
+        self.request(Method::HEAD, url)
+    }
+
+    /// A POST request.
+    pub fn post(&self, url: impl AsRef<str>) -> RequestBuilder {
+        self.request(Method::POST, url)
+    }
+
+    /// A PUT request.
+    pub fn put(&self, url: impl AsRef<str>) -> RequestBuilder {
+        self.request(Method::PUT, url)
+    }
+
+    /// A DELETE request.
+    pub fn delete(&self, url: impl AsRef<str>) -> RequestBuilder {
+        self.request(Method::DELETE, url)
+    }
+
+    /// The protocol of requests that don't choose one.
+    #[must_use]
+    pub fn protocol(&self) -> Protocol {
+        self.0.protocol
+    }
+
+    fn pool(&self, protocol: Protocol) -> &Pool {
+        let [tcp, mptcp, mptcp_only] = &self.0.pools;
+        let slot = match protocol {
+            Protocol::Tcp => tcp,
+            Protocol::Mptcp => mptcp,
+            Protocol::MptcpOnly => mptcp_only,
+        };
+        slot.get_or_init(|| {
+            let inner = &self.0;
+            let settings = &inner.settings;
+            let connector = inner.connector.clone().with_protocol(protocol);
+            let dialer =
+                Dialer { connector, proxies: Arc::clone(&inner.proxies), tls: Arc::clone(&inner.tls) };
+            legacy::Client::builder(TokioExecutor::new())
+                .timer(TokioTimer::new())
+                .pool_timer(TokioTimer::new())
+                .pool_idle_timeout(settings.pool_idle_timeout)
+                .pool_max_idle_per_host(settings.pool_max_idle)
+                // The library stops no sooner than a buffer is full; the limit itself is kept in `exchange`.
+                .http1_max_buf_size(settings.max_header_bytes.max(READ_BUFFER))
+                .http2_max_header_list_size(u32::try_from(settings.max_header_bytes).unwrap_or(u32::MAX))
+                .http2_initial_stream_window_size(STREAM_WINDOW)
+                .http2_initial_connection_window_size(CONNECTION_WINDOW)
+                .http2_only(settings.versions == Versions::Http2)
+                .build(dialer)
+        })
+    }
+
+    async fn execute(&self, request: Request) -> Result<Response, Error> {
+        let settings = &self.0.settings;
+        let total = request.timeout.or(settings.timeout).map(|limit| (limit, Instant::now() + limit));
+        let limits = Limits { read: settings.read_timeout, total };
+        match total {
+            None => self.follow(request, limits).await,
+            Some((after, end)) => tokio::time::timeout_at(end, self.follow(request, limits))
+                .await
+                .map_err(|_| Error::Timeout { phase: Phase::Total, after })?,
+        }
+    }
+
+    /// Sends the request, and those that redirects lead to.
+    async fn follow(&self, request: Request, limits: Limits) -> Result<Response, Error> {
+        let settings = &self.0.settings;
+        let Request { mut method, mut url, mut headers, mut body, protocol, .. } = request;
+        let protocol = protocol.unwrap_or(self.0.protocol);
+        for (name, value) in &settings.headers {
+            headers.entry(name).or_insert_with(|| value.clone());
+        }
+        let mut redirects = 0;
+        loop {
+            let kept = body.try_clone();
+            let mut request = http::Request::new(body);
+            *request.method_mut() = method.clone();
+            *request.uri_mut() = uri(&url)?;
+            *request.headers_mut() = headers.clone();
+            let response = self.once(request, &url, protocol, limits).await?;
+            if settings.redirect_limit == 0 {
+                return Ok(response);
+            }
+            let (status, answer) = (response.status(), response.headers());
+            let Some(mut next) = redirect::next(status, answer, &method, &url, settings.allow_downgrade)?
+            else {
+                return Ok(response);
+            };
+            body = match (next.keeps_body, kept) {
+                (false, _) => Body::empty(),
+                (true, Some(body)) => body,
+                // A stream can't be sent again: the redirect is the caller's to follow.
+                (true, None) => return Ok(response),
+            };
+            redirects += 1;
+            if redirects > settings.redirect_limit {
+                return Err(Error::TooManyRedirects { limit: settings.redirect_limit, url: next.url.into() });
+            }
+            redirect::strip(&mut headers, &url, &next);
+            if let Some(credentials) = request::take_credentials(&mut next.url) {
+                headers.insert(AUTHORIZATION, credentials);
+            }
+            (url, method) = (next.url, next.method);
+        }
+    }
+
+    /// One request and its response, decompressed.
+    async fn once(
+        &self,
+        mut request: http::Request<Body>,
+        url: &Url,
+        protocol: Protocol,
+        limits: Limits,
+    ) -> Result<Response, Error> {
+        if let Some(value) = self.0.proxies.authorization(request.uri()) {
+            request.headers_mut().insert(PROXY_AUTHORIZATION, value);
+        }
+        // Who asks for a coding wants it as it is; and a range counts bytes of what is sent.
+        let headers = request.headers();
+        let raw = headers.contains_key(ACCEPT_ENCODING) || headers.contains_key(RANGE);
+        let response = if self.0.settings.decompress && !raw {
+            let exchange = service_fn(|request| self.exchange(request, protocol, limits));
+            Decompression::new(exchange).oneshot(request).await?.map(Body::new)
+        } else {
+            let mut response = self.exchange(request, protocol, limits).await?;
+            if let Some(known) = response.extensions_mut().get_mut::<Known>() {
+                known.coding = "";
+            }
+            response.map(Body::new)
+        };
+        let (mut head, body) = response.into_parts();
+        let Known { coding, length } = head.extensions.remove().unwrap_or_default();
+        let connection: ConnectionInfo = head.extensions.remove().ok_or_else(|| Error::NoAnswer {
+            host: url.authority().to_owned(),
+            source: "the response came over no connection of ours".into(),
+        })?;
+        let requests_before = connection.count_request();
+        let length = if coding.is_empty() { length } else { None };
+        Ok(Response { head, body, url: url.clone(), connection, requests_before, length, coding })
+    }
+
+    /// One request and its response as it comes from the connection.
+    async fn exchange(
+        &self,
+        mut request: http::Request<Body>,
+        protocol: Protocol,
+        limits: Limits,
+    ) -> Result<http::Response<Received>, Error> {
+        let authority: Arc<str> = request.uri().authority().map_or("", |authority| authority.as_str()).into();
+        let captured = capture_connection(&mut request);
+        let responding = self.pool(protocol).request(request);
+        let result = match limits.read {
+            None => responding.await,
+            Some(after) => tokio::select! {
+                biased;
+                result = responding => result,
+                () = silence(captured, after) => return Err(Error::Timeout { phase: Phase::Read, after }),
+            },
+        };
+        let limit = self.0.settings.max_header_bytes;
+        let mut response = result.map_err(|error| classify::of_request(error, &authority, limit))?;
+        if head_bytes(response.headers()) > limit {
+            return Err(Error::HeadersTooLarge { host: authority.to_string(), limit });
+        }
+        let known =
+            Known { coding: known_coding(response.headers()), length: response.body().size_hint().exact() };
+        response.extensions_mut().insert(known);
+        Ok(response.map(|incoming| Received::new(incoming, authority, limits)))
+    }
+}
+
+/// What is known of a body before it is decompressed.
+#[derive(Clone, Copy, Default)]
+struct Known {
+    coding: &'static str,
+    length: Option<u64>,
+}
+
+/// The size of headers as HTTP/1.1 writes them.
+fn head_bytes(headers: &HeaderMap) -> usize {
+    headers.iter().map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len()).sum()
+}
+
+/// The content coding, if it is one that is undone on the way; else nothing.
+fn known_coding(headers: &HeaderMap) -> &'static str {
+    match headers.get(CONTENT_ENCODING).map(http::HeaderValue::as_bytes) {
+        Some(b"gzip") => "gzip",
+        Some(b"deflate") => "deflate",
+        Some(b"br") => "br",
+        Some(b"zstd") => "zstd",
+        _ => "",
+    }
+}
+
+/// Ends once a connection that was found for a request has taken no bytes for so long.
+async fn silence(mut captured: CaptureConnection, limit: Duration) {
+    // The reference it gives must not live across the next wait.
+    drop(captured.wait_for_connection_metadata().await);
+    let start = std::time::Instant::now();
+    let mut extensions = http::Extensions::new();
+    if let Some(connected) = &*captured.connection_metadata() {
+        connected.get_extras(&mut extensions);
+    }
+    let connection = extensions.remove::<ConnectionInfo>();
+    loop {
+        let last = connection.as_ref().map_or(start, |connection| connection.last_write().max(start));
+        let due = last + limit;
+        if std::time::Instant::now() >= due {
+            return;
+        }
+        tokio::time::sleep_until(due.into()).await;
+    }
+}
+
+/// The URL for the HTTP library, which knows no fragments and takes no user names.
+fn uri(url: &Url) -> Result<Uri, Error> {
+    let text = url.as_str();
+    let text = text.split_once('#').map_or(text, |(before, _)| before);
+    text.parse().map_err(|error: http::uri::InvalidUri| Error::BadUrl {
+        url: url.to_string(),
+        why: error.to_string(),
+    })
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("protocol", &self.0.protocol).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,20 @@
+//! HTTP in which the socket protocol is a choice: TCP, Multipath TCP with fallback, or Multipath TCP or nothing.
+//!
+//! One word, [`Protocol`], selects it for servers and clients alike, and each connection can be asked afterwards
+//! what it really speaks, over which paths, and why: [`Transport`].
+
+mod body;
+pub mod client;
+pub mod connector;
+mod error;
+pub mod files;
+pub mod report;
+pub mod server;
+pub mod tls;
+
+pub use body::{Body, BoxError};
+pub use client::{Client, Response};
+pub use connector::{ConnectionInfo, Connector};
+pub use error::{Error, Phase};
+pub use mptcp_socket::{self, Protocol, Reason, Transport, Watch};
+pub use server::Server;

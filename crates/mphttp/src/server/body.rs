@@ -1,0 +1,148 @@
+//! The bodies as the server hands them around: requests held to their limit, responses that end what is in flight.
+
+use std::{
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use pin_project_lite::pin_project;
+
+use super::gauge::InFlight;
+use crate::BoxError;
+
+/// The body of a request, as it arrives.
+#[derive(Debug)]
+pub struct RequestBody {
+    incoming: Incoming,
+    /// What may still arrive, and what was allowed in all.
+    limit: Option<(u64, u64)>,
+    exceeded: Arc<AtomicBool>,
+}
+
+/// The body of a request was longer than the server allows ([`Server::max_body`](super::Server::max_body)).
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the request's body is longer than the {limit} bytes that are allowed")]
+#[non_exhaustive]
+pub struct BodyTooLarge {
+    /// The limit in bytes.
+    pub limit: u64,
+}
+
+impl RequestBody {
+    pub(super) fn new(incoming: Incoming, limit: Option<u64>) -> Self {
+        Self { incoming, limit: limit.map(|limit| (limit, limit)), exceeded: Arc::default() }
+    }
+
+    /// Tells later whether the limit was exceeded, whatever the handler made of the error.
+    pub(super) fn exceeded(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.exceeded)
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        if self.exceeded.load(Ordering::Relaxed) {
+            return Poll::Ready(None);
+        }
+        let frame = ready!(Pin::new(&mut self.incoming).poll_frame(context));
+        if let (Some((left, limit)), Some(Ok(frame))) = (&mut self.limit, &frame)
+            && let Some(data) = frame.data_ref()
+        {
+            match left.checked_sub(data.len() as u64) {
+                Some(rest) => *left = rest,
+                None => {
+                    let error = BodyTooLarge { limit: *limit };
+                    self.exceeded.store(true, Ordering::Relaxed);
+                    return Poll::Ready(Some(Err(error.into())));
+                }
+            }
+        }
+        Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.exceeded.load(Ordering::Relaxed) || self.incoming.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.incoming.size_hint()
+    }
+}
+
+pin_project! {
+    /// The body of a response: the handler's or the server's own.
+    pub(super) struct ResponseBody<B> {
+        #[pin]
+        source: Source<B>,
+        in_flight: InFlight,
+    }
+}
+
+pin_project! {
+    #[project = SourceProjection]
+    enum Source<B> {
+        Handler { #[pin] body: B },
+        Own { #[pin] body: Full<Bytes> },
+    }
+}
+
+impl<B> ResponseBody<B> {
+    pub(super) fn handler(body: B, in_flight: InFlight) -> Self {
+        Self { source: Source::Handler { body }, in_flight }
+    }
+
+    pub(super) fn own(text: &'static str, in_flight: InFlight) -> Self {
+        Self { source: Source::Own { body: Full::from(text) }, in_flight }
+    }
+}
+
+impl<B> Body for ResponseBody<B>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<BoxError>,
+{
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        match self.project().source.project() {
+            SourceProjection::Handler { body } => {
+                body.poll_frame(context).map(|frame| frame.map(|frame| frame.map_err(Into::into)))
+            }
+            SourceProjection::Own { body } => {
+                body.poll_frame(context).map(|frame| frame.map(|frame| frame.map_err(Into::into)))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.source {
+            Source::Handler { body } => body.is_end_stream(),
+            Source::Own { body } => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.source {
+            Source::Handler { body } => body.size_hint(),
+            Source::Own { body } => body.size_hint(),
+        }
+    }
+}

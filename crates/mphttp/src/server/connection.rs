@@ -1,0 +1,147 @@
+//! The life of one connection: socket, TLS, HTTP, and the limits that end it.
+
+use std::{net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use hyper::service::Service;
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo},
+    server::conn::auto,
+};
+use mptcp_socket::{Accepts, Protocol, Watch, Watched};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    select,
+    sync::{OwnedSemaphorePermit, watch},
+    time::{Instant, sleep_until, timeout},
+};
+use tokio_rustls::TlsAcceptor;
+
+use super::{
+    Limits,
+    body::RequestBody,
+    gauge::{Gauge, Tracked, Verdict},
+    handshake,
+    request::{ForConnection, Peer},
+    stats::Stats,
+};
+use crate::{BoxError, report::plain};
+
+/// How long a connection that was asked to end may take for its farewell (GOAWAY, close_notify).
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// What the connections of a server share.
+pub(super) struct Shared<S> {
+    pub(super) service: S,
+    pub(super) accepts: Accepts,
+    pub(super) acceptor: Option<TlsAcceptor>,
+    pub(super) http: auto::Builder<TokioExecutor>,
+    pub(super) limits: Limits,
+    pub(super) stats: Stats,
+    pub(super) stopping: watch::Receiver<bool>,
+}
+
+/// Serves one connection to its end.
+pub(super) async fn serve<S, B>(
+    stream: TcpStream,
+    remote: SocketAddr,
+    shared: Arc<Shared<S>>,
+    slot: OwnedSemaphorePermit,
+) where
+    S: Service<Request<RequestBody>, Response = Response<B>> + Send + Sync + 'static,
+    S::Future: Send + 'static,
+    S::Error: Into<BoxError> + Send,
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    let _open = shared.stats.connection();
+    let Ok(local) = stream.local_addr() else { return };
+    // Best effort: a connection without it works, only with more delay.
+    let _ = stream.set_nodelay(true);
+    let origin = shared.accepts.origin(&stream);
+    let stream = Watched::new(stream, origin);
+    let watch = stream.watch();
+    let remote = plain(remote);
+    if shared.accepts.protocol() == Protocol::MptcpOnly
+        && let Some(reason) = watch.spoken().reason()
+    {
+        shared.stats.refused_tcp();
+        tracing::info!(%remote, %reason, "closed a connection that speaks TCP: MPTCP is demanded");
+        return;
+    }
+    let peer = Peer { remote, local: plain(local), tls: shared.acceptor.is_some() };
+    let Some(acceptor) = &shared.acceptor else {
+        return drive(stream, slot, &shared, watch, peer).await;
+    };
+    let mut stopping = shared.stopping.clone();
+    let greeted = select! {
+        biased;
+        _ = stopping.wait_for(|&stop| stop) => return,
+        greeted = timeout(shared.limits.tls_handshake, handshake::accept(acceptor, stream)) => greeted,
+    };
+    match greeted {
+        Ok(Ok(stream)) => drive(stream, slot, &shared, watch, peer).await,
+        Ok(Err(error)) => {
+            shared.stats.tls_failed();
+            tracing::debug!(%remote, %error, "the TLS handshake failed");
+        }
+        Err(_) => {
+            shared.stats.tls_failed();
+            tracing::debug!(%remote, "the TLS handshake took too long");
+        }
+    }
+}
+
+async fn drive<IO, S, B>(
+    io: IO,
+    slot: OwnedSemaphorePermit,
+    shared: &Arc<Shared<S>>,
+    watch: Watch,
+    peer: Peer,
+) where
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: Service<Request<RequestBody>, Response = Response<B>> + Send + Sync + 'static,
+    S::Future: Send + 'static,
+    S::Error: Into<BoxError> + Send,
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    let (head, idle) = (shared.limits.header_read, shared.limits.idle);
+    let remote = peer.remote;
+    let gauge = Gauge::new();
+    let io = TokioIo::new(Tracked::new(io, Arc::clone(&gauge), slot));
+    let service = ForConnection { shared: Arc::clone(shared), watch, peer, gauge: Arc::clone(&gauge) };
+    let mut connection = pin!(shared.http.serve_connection_with_upgrades(io, service));
+    let mut stopping = shared.stopping.clone();
+    let mut alarm = pin!(sleep_until(Instant::now() + head.min(idle)));
+    let (mut told, mut leaving) = (false, false);
+    loop {
+        select! {
+            result = connection.as_mut() => {
+                if let Err(error) = result {
+                    tracing::debug!(%remote, error, "the connection ended with an error");
+                }
+                return;
+            }
+            _ = stopping.wait_for(|&stop| stop), if !told => {
+                told = true;
+                connection.as_mut().graceful_shutdown();
+            }
+            () = alarm.as_mut() => match gauge.judge(head, idle) {
+                Verdict::Fine(next) => alarm.as_mut().reset(next),
+                Verdict::SlowHead => {
+                    tracing::debug!(%remote, "the head of a request took too long");
+                    return;
+                }
+                Verdict::Idle if leaving => return,
+                Verdict::Idle => {
+                    leaving = true;
+                    connection.as_mut().graceful_shutdown();
+                    alarm.as_mut().reset(Instant::now() + FAREWELL);
+                }
+            },
+        }
+    }
+}

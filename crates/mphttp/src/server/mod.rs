@@ -1,0 +1,277 @@
+//! A server whose socket protocol is a choice: HTTP/1.1 and HTTP/2, with or without TLS, over TCP or Multipath TCP.
+//!
+//! The caller owns the listener and the shutdown:
+//!
+//! ```
+//! use mphttp::{Body, Server, Watch, server::{RequestBody, service_fn}};
+//! use mptcp_socket::{Listen, Protocol};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), mphttp::Error> {
+//! let listening = Listen::new(Protocol::from_env()?).bind("127.0.0.1:0".parse().expect("an address"))?;
+//! let service = service_fn(|request: http::Request<RequestBody>| async move {
+//!     let how = request.extensions().get::<Watch>().map(|watch| watch.transport().to_string());
+//!     Ok::<_, std::convert::Infallible>(http::Response::new(Body::from(how.unwrap_or_default())))
+//! });
+//! # let wanted_stop = async {};
+//! Server::new(listening).run(service, wanted_stop).await
+//! # }
+//! ```
+//!
+//! Every request carries in its extensions a [`Watch`](mptcp_socket::Watch), which tells live what its connection
+//! speaks, and a [`Peer`]. A tower service, such as an axum router, runs through
+//! [`TowerToHyperService`](hyper_util::service::TowerToHyperService).
+
+mod accept;
+mod body;
+pub mod check;
+mod connection;
+mod gauge;
+mod handshake;
+mod request;
+mod stats;
+
+use std::{future::Future, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use hyper::service::Service;
+use hyper_util::{
+    rt::{TokioExecutor, TokioTimer},
+    server::conn::auto,
+};
+use mptcp_socket::{Listen, Listening, Protocol};
+use tokio::{
+    sync::{Semaphore, watch},
+    task::JoinSet,
+    time::timeout,
+};
+
+pub use body::{BodyTooLarge, RequestBody};
+pub use hyper::service::service_fn;
+pub use request::Peer;
+pub use stats::{Counts, Stats};
+
+use crate::{BoxError, Error, tls::ServerTls};
+use connection::Shared;
+
+/// A server, ready to [run](Server::run). Its limits have defaults fit for the open internet.
+#[derive(Debug)]
+pub struct Server {
+    listening: Listening,
+    protocol: Protocol,
+    limits: Limits,
+    tls: Option<ServerTls>,
+    stats: Stats,
+}
+
+#[derive(Clone, Debug)]
+struct Limits {
+    header_read: Duration,
+    idle: Duration,
+    tls_handshake: Duration,
+    grace: Duration,
+    connections: usize,
+    body: Option<u64>,
+    header_bytes: usize,
+    streams: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            header_read: Duration::from_secs(30),
+            idle: Duration::from_secs(75),
+            tls_handshake: Duration::from_secs(10),
+            grace: Duration::from_secs(10),
+            connections: 10_000,
+            body: None,
+            header_bytes: 128 * 1024,
+            streams: 128,
+        }
+    }
+}
+
+impl Server {
+    /// Serves connections of this listener.
+    #[must_use]
+    pub fn new(listening: Listening) -> Self {
+        let protocol = listening.protocol();
+        let stats = Stats::default();
+        Self { listening, protocol, limits: Limits::default(), tls: None, stats }
+    }
+
+    /// Serves connections of any listener, such as one that systemd passed; what it speaks is read from it.
+    #[must_use]
+    pub fn from_std(listener: std::net::TcpListener) -> Self {
+        Self::new(Listening::from_std(listener))
+    }
+
+    /// Listens on `address` with `protocol` and serves what arrives.
+    ///
+    /// # Errors
+    /// As for [`Listen::bind`].
+    pub fn bind(protocol: Protocol, address: SocketAddr) -> Result<Self, Error> {
+        Ok(Self::new(Listen::new(protocol).bind(address)?))
+    }
+
+    /// Speaks TLS. Plain HTTP that arrives all the same is answered with 400 and a hint.
+    #[must_use]
+    pub fn tls(mut self, tls: ServerTls) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+
+    /// Holds connections to another choice than the listener was made with. With [`Protocol::MptcpOnly`],
+    /// connections that speak TCP are closed right after they were accepted, and counted.
+    #[must_use]
+    pub fn protocol(mut self, protocol: Protocol) -> Self {
+        self.protocol = protocol;
+        self
+    }
+
+    /// How long a client may take to send the head of a request, from its first byte, or, on a new connection, from
+    /// the handshake. Then the connection is closed. Default: 30 s.
+    #[must_use]
+    pub fn header_read_timeout(mut self, limit: Duration) -> Self {
+        self.limits.header_read = limit;
+        self
+    }
+
+    /// How long a kept-alive connection may be idle between requests. Default: 75 s.
+    #[must_use]
+    pub fn keep_alive_timeout(mut self, limit: Duration) -> Self {
+        self.limits.idle = limit;
+        self
+    }
+
+    /// How long the TLS handshake may take. Default: 10 s.
+    #[must_use]
+    pub fn tls_handshake_timeout(mut self, limit: Duration) -> Self {
+        self.limits.tls_handshake = limit;
+        self
+    }
+
+    /// How long requests in flight may take to finish after the shutdown began. Default: 10 s.
+    #[must_use]
+    pub fn grace(mut self, limit: Duration) -> Self {
+        self.limits.grace = limit;
+        self
+    }
+
+    /// How many connections may be open at once, upgraded ones included. At the limit the server stops accepting:
+    /// further clients wait in the listener's backlog, none is turned away. Default: 10,000. The limit of file
+    /// descriptors (`ulimit -n`) may be lower; it is met in the same way.
+    #[must_use]
+    pub fn max_connections(mut self, connections: usize) -> Self {
+        self.limits.connections = connections.clamp(1, Semaphore::MAX_PERMITS);
+        self
+    }
+
+    /// How long the body of a request may be, announced or not: beyond that the client gets 413 and the handler an
+    /// error ([`BodyTooLarge`]). Default: no limit, since bodies are streamed and only their handler knows.
+    #[must_use]
+    pub fn max_body(mut self, bytes: u64) -> Self {
+        self.limits.body = Some(bytes);
+        self
+    }
+
+    /// How long the head of a request may be: beyond that the client gets 431. At least 8 KiB; default: 128 KiB.
+    /// HTTP/1.1 connections also buffer no more than this in either direction.
+    #[must_use]
+    pub fn max_header_bytes(mut self, bytes: usize) -> Self {
+        self.limits.header_bytes = bytes.clamp(8192, 16 << 20);
+        self
+    }
+
+    /// How many requests of one HTTP/2 connection may be in flight (SETTINGS_MAX_CONCURRENT_STREAMS). Default: 128.
+    #[must_use]
+    pub fn max_concurrent_streams(mut self, streams: u32) -> Self {
+        self.limits.streams = streams;
+        self
+    }
+
+    /// The listener's address, with the port that the kernel chose.
+    ///
+    /// # Errors
+    /// What `getsockname(2)` says.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.listening.local_addr()
+    }
+
+    /// The listener: what it was made with, and why it speaks TCP if it does.
+    #[must_use]
+    pub fn listening(&self) -> &Listening {
+        &self.listening
+    }
+
+    /// Counters that can be kept and read while the server runs.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.stats.clone()
+    }
+
+    /// Serves until `shutdown` completes; then refuses new connections, lets requests in flight finish within the
+    /// [grace period](Server::grace), and closes what is left. Dropping the future closes everything at once.
+    ///
+    /// A service that fails or panics costs its request (500), never the connection or the server.
+    ///
+    /// # Errors
+    /// [`Error::Socket`] if the listener can't be registered with the runtime, [`Error::Accept`] if it breaks.
+    /// Trouble with single clients, or a lack of file descriptors, is neither.
+    pub async fn run<S, B>(self, service: S, shutdown: impl Future<Output = ()>) -> Result<(), Error>
+    where
+        S: Service<Request<RequestBody>, Response = Response<B>> + Send + Sync + 'static,
+        S::Future: Send + 'static,
+        S::Error: Into<BoxError> + Send,
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let Self { listening, protocol, limits, tls, stats } = self;
+        let accepts = listening.accepts().with_protocol(protocol);
+        let listener = listening.into_tokio()?;
+        let (stop, stopping) = watch::channel(false);
+        let slots = Arc::new(Semaphore::new(limits.connections));
+        let grace = limits.grace;
+        let shared = Arc::new(Shared {
+            service,
+            accepts,
+            acceptor: tls.map(|tls| tokio_rustls::TlsAcceptor::from(tls.config())),
+            http: http_builder(&limits),
+            limits,
+            stats,
+            stopping,
+        });
+        let mut connections = JoinSet::new();
+        let outcome =
+            accept::run(&listener, &slots, &shared.stats, pin!(shutdown), |stream, remote, slot| {
+                // Reaped here, where the set grows: it never holds more than were open at once.
+                while connections.try_join_next().is_some() {}
+                connections.spawn(connection::serve(stream, remote, Arc::clone(&shared), slot));
+            })
+            .await;
+        drop(listener);
+        stop.send_replace(true);
+        if timeout(grace, async { while connections.join_next().await.is_some() {} }).await.is_err() {
+            tracing::info!(connections = connections.len(), "the grace period is over: closing connections");
+            connections.shutdown().await;
+        }
+        outcome.map_err(Error::Accept)
+    }
+}
+
+fn http_builder(limits: &Limits) -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        // The gauge keeps this time: hyper's clock also runs while a kept-alive connection is idle.
+        .header_read_timeout(None)
+        .max_buf_size(limits.header_bytes);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(limits.streams)
+        .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX));
+    builder
+}

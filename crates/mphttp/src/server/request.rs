@@ -1,0 +1,149 @@
+//! The way of one request: what it learns of its connection, its limits, and what becomes of a handler that fails.
+
+use std::{
+    any::Any,
+    convert::Infallible,
+    future::Future,
+    net::SocketAddr,
+    panic::AssertUnwindSafe,
+    pin::Pin,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
+use http_body::Body;
+use http_body_util::BodyExt;
+use hyper::{body::Incoming, service::Service};
+use mptcp_socket::Watch;
+use tokio::time::timeout;
+
+use super::{
+    body::{RequestBody, ResponseBody},
+    connection::Shared,
+    gauge::{Gauge, InFlight},
+};
+use crate::BoxError;
+
+/// How much of a refused body is read before the answer, and for how long: closing with unread data would reset the
+/// connection, and the client might never see why.
+const DISCARD_BYTES: usize = 1 << 20;
+const DISCARD_TIME: Duration = Duration::from_secs(1);
+
+/// The two ends of a request's connection; in the extensions of every request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Peer {
+    /// The client's address. An IPv4 client of a dual-stack listener has its IPv4 address here.
+    pub remote: SocketAddr,
+    /// The address on which the connection was accepted.
+    pub local: SocketAddr,
+    /// Whether the connection speaks TLS.
+    pub tls: bool,
+}
+
+/// The service as one connection sees it.
+pub(super) struct ForConnection<S> {
+    pub(super) shared: Arc<Shared<S>>,
+    pub(super) watch: Watch,
+    pub(super) peer: Peer,
+    pub(super) gauge: Arc<Gauge>,
+}
+
+type Answer<B> = Result<Response<ResponseBody<B>>, Infallible>;
+
+impl<S, B> Service<Request<Incoming>> for ForConnection<S>
+where
+    S: Service<Request<RequestBody>, Response = Response<B>> + Send + Sync + 'static,
+    S::Future: Send + 'static,
+    S::Error: Into<BoxError> + Send,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    type Response = Response<ResponseBody<B>>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Answer<B>> + Send>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        self.shared.stats.request();
+        let multiplexed = request.version() == Version::HTTP_2;
+        let in_flight = self.gauge.request(multiplexed);
+        let limit = self.shared.limits.body;
+        if limit.is_some_and(|limit| request.body().size_hint().lower() > limit) {
+            return Box::pin(refuse(request, in_flight));
+        }
+        let tunnel = multiplexed && request.method() == Method::CONNECT;
+        let mut request = request.map(|body| RequestBody::new(body, limit));
+        request.extensions_mut().insert(self.watch.clone());
+        request.extensions_mut().insert(self.peer);
+        let exceeded = request.body().exceeded();
+        let shared = Arc::clone(&self.shared);
+        Box::pin(async move {
+            // Within the async block, so that a panic of `call` itself is caught too.
+            let handled = AssertUnwindSafe(async { shared.service.call(request).await }).catch_unwind().await;
+            if exceeded.load(Ordering::Relaxed) {
+                return Ok(too_large(in_flight));
+            }
+            Ok(match handled {
+                Ok(Ok(response)) => {
+                    if tunnel && response.status().is_success() {
+                        in_flight.forever();
+                    }
+                    response.map(|body| ResponseBody::handler(body, in_flight))
+                }
+                Ok(Err(error)) => {
+                    tracing::error!(error = error.into(), "the handler failed");
+                    failed(in_flight)
+                }
+                Err(panic) => {
+                    tracing::error!(message = panic_text(&*panic), "the handler panicked");
+                    failed(in_flight)
+                }
+            })
+        })
+    }
+}
+
+/// Answers a request whose body is announced to be too long.
+async fn refuse<B>(request: Request<Incoming>, in_flight: InFlight) -> Answer<B> {
+    // A client that waits for "100 Continue" sends nothing if it is told no.
+    if !request.headers().contains_key(header::EXPECT) {
+        let mut body = request.into_body();
+        let _ = timeout(DISCARD_TIME, async {
+            let mut seen = 0;
+            while seen < DISCARD_BYTES
+                && let Some(Ok(frame)) = body.frame().await
+            {
+                seen += frame.data_ref().map_or(0, Bytes::len);
+            }
+        })
+        .await;
+    }
+    Ok(too_large(in_flight))
+}
+
+fn too_large<B>(in_flight: InFlight) -> Response<ResponseBody<B>> {
+    own(StatusCode::PAYLOAD_TOO_LARGE, "The request's body is longer than this server allows.\n", in_flight)
+}
+
+fn failed<B>(in_flight: InFlight) -> Response<ResponseBody<B>> {
+    own(StatusCode::INTERNAL_SERVER_ERROR, "The server failed to answer this request.\n", in_flight)
+}
+
+fn own<B>(status: StatusCode, text: &'static str, in_flight: InFlight) -> Response<ResponseBody<B>> {
+    let mut response = Response::new(ResponseBody::own(text, in_flight));
+    *response.status_mut() = status;
+    let plain = HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, plain);
+    response
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    match (panic.downcast_ref::<&str>(), panic.downcast_ref::<String>()) {
+        (Some(text), _) => text,
+        (_, Some(text)) => text,
+        _ => "(no message)",
+    }
+}

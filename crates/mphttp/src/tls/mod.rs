@@ -1,0 +1,7 @@
+//! TLS by rustls, with aws-lc-rs: who is trusted when connecting, and by what a server is known.
+
+mod client;
+mod server;
+
+pub use client::{ClientTls, TlsProblem};
+pub use server::ServerTls;

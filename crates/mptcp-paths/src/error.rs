@@ -1,0 +1,64 @@
+//! What can go wrong with the path manager, each with what to do about it.
+
+use std::io;
+use std::net::IpAddr;
+
+/// Why the path manager could not be read or changed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The operating system has no MPTCP path manager.
+    #[error("this operating system has no MPTCP path manager; use Linux 5.6 or newer")]
+    Unsupported,
+
+    /// The kernel doesn't know the generic netlink family `mptcp_pm`.
+    #[error(
+        "the kernel has no MPTCP path manager (no generic netlink family \"mptcp_pm\"): it is older than 5.6 or \
+         built without CONFIG_MPTCP; use a kernel with MPTCP"
+    )]
+    NoFamily,
+
+    /// The netlink socket could not be opened or used (seccomp, SELinux, no netlink).
+    #[error("can't talk to the kernel over netlink: {0}; check the sandbox's rules for AF_NETLINK sockets")]
+    Netlink(#[source] io::Error),
+
+    /// `EPERM` or `EACCES`.
+    #[error(
+        "no permission to {doing}: it needs CAP_NET_ADMIN in this network namespace; run as root or give the program \
+         the capability (setcap cap_net_admin+ep)"
+    )]
+    Permission {
+        /// What was attempted.
+        doing: &'static str,
+    },
+
+    /// `EEXIST`: another endpoint has this address or this identifier.
+    #[error("there is already an endpoint with the address {address} or its id{}; delete that one first", detail(.message))]
+    Exists {
+        /// The address that was to be added.
+        address: IpAddr,
+        /// The kernel's own words, if it gave any.
+        message: Option<String>,
+    },
+
+    /// The kernel refused for another reason.
+    #[error("the kernel refused to {doing}: {source}{}", detail(.message))]
+    Refused {
+        /// What was attempted.
+        doing: &'static str,
+        /// The kernel's error number.
+        source: io::Error,
+        /// The kernel's own words (extended ack), if it gave any.
+        message: Option<String>,
+    },
+
+    /// The kernel's answer is not what `<linux/mptcp_pm.h>` describes.
+    #[error(
+        "can't make sense of the kernel's answer ({0}); please report this with the output of `uname -r`"
+    )]
+    Malformed(String),
+}
+
+fn detail(message: &Option<String>) -> String {
+    message.as_ref().map_or_else(String::new, |message| format!(" (the kernel says: {message})"))
+}

@@ -1,0 +1,43 @@
+//! The host's MPTCP path manager: which addresses take part in Multipath TCP connections and how many
+//! subflows a connection may have.
+//!
+//! The kernel opens and announces the paths of an MPTCP connection by itself, from a list of *endpoints* and
+//! two *limits* that belong to a network namespace. This crate reads and changes both, blocking, over generic
+//! netlink (family `mptcp_pm`, `<linux/mptcp_pm.h>`, RFC 8684 section 3.4 for what goes over the wire). It
+//! does what `ip mptcp endpoint` and `ip mptcp limits` do, without needing those programs.
+//!
+//! Reading is open to everyone; changing needs `CAP_NET_ADMIN` in the network namespace.
+//!
+//! ```no_run
+//! use mptcp_paths::{Endpoint, EndpointFlags, Limits, PathManager};
+//!
+//! # fn main() -> Result<(), mptcp_paths::Error> {
+//! let mut manager = PathManager::open()?;
+//! manager.set_limits(Limits { subflows: 4, add_addr_accepted: 4 })?;
+//! let address = std::net::IpAddr::from([192, 0, 2, 7]);
+//! manager.add(&Endpoint::new(address, EndpointFlags { subflow: true, ..EndpointFlags::default() }))?;
+//! for endpoint in manager.endpoints()? {
+//!     println!("{:?} {}", endpoint.id, endpoint.address);
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Everything builds on systems without MPTCP; there [`PathManager::open`] says [`Error::Unsupported`].
+
+mod endpoint;
+mod error;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod manager;
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+#[path = "manager_elsewhere.rs"]
+mod manager;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod message;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+#[doc(hidden)]
+pub mod netlink;
+
+pub use endpoint::{Endpoint, EndpointFlags, Limits};
+pub use error::Error;
+pub use manager::PathManager;

@@ -1,0 +1,67 @@
+//! The path manager of systems that have none: it can't be opened, so nothing else can be called.
+
+use std::convert::Infallible;
+
+use crate::{Endpoint, Error, Limits};
+
+/// The MPTCP path manager of a network namespace; this operating system has none.
+#[derive(Debug)]
+pub struct PathManager(Infallible);
+
+impl PathManager {
+    /// Always [`Error::Unsupported`] here.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`].
+    pub fn open() -> Result<Self, Error> {
+        Err(Error::Unsupported)
+    }
+
+    /// The endpoints of the namespace.
+    ///
+    /// # Errors
+    /// None can arise: there is no value to call this on.
+    pub fn endpoints(&mut self) -> Result<Vec<Endpoint>, Error> {
+        match self.0 {}
+    }
+
+    /// Adds an endpoint.
+    ///
+    /// # Errors
+    /// None can arise: there is no value to call this on.
+    pub fn add(&mut self, _endpoint: &Endpoint) -> Result<(), Error> {
+        match self.0 {}
+    }
+
+    /// Deletes an endpoint.
+    ///
+    /// # Errors
+    /// None can arise: there is no value to call this on.
+    pub fn delete(&mut self, _id: u8) -> Result<(), Error> {
+        match self.0 {}
+    }
+
+    /// Deletes every endpoint.
+    ///
+    /// # Errors
+    /// None can arise: there is no value to call this on.
+    pub fn flush(&mut self) -> Result<(), Error> {
+        match self.0 {}
+    }
+
+    /// The limits of the namespace.
+    ///
+    /// # Errors
+    /// None can arise: there is no value to call this on.
+    pub fn limits(&mut self) -> Result<Limits, Error> {
+        match self.0 {}
+    }
+
+    /// Sets the limits.
+    ///
+    /// # Errors
+    /// None can arise: there is no value to call this on.
+    pub fn set_limits(&mut self, _limits: Limits) -> Result<(), Error> {
+        match self.0 {}
+    }
+}

@@ -1,0 +1,151 @@
+//! A blocking netlink conversation with the kernel: one request, all of its answers, the kernel's errors in
+//! its own words. Generic netlink and rtnetlink alike; what a request means is the caller's business.
+
+use std::fmt::Debug;
+use std::io;
+
+use netlink_packet_core::{
+    NLM_F_ACK, NLM_F_ACK_TLVS, NLM_F_DUMP, NLM_F_REQUEST, NetlinkDeserializable, NetlinkHeader,
+    NetlinkMessage, NetlinkPayload, NetlinkSerializable, NlasIterator,
+};
+use netlink_sys::{Socket, SocketAddr};
+
+// The kernel fills at most 32 KiB per datagram of a dump (NLMSG_GOODSIZE and the reader's buffer are its
+// bounds).
+const BUFFER: usize = 64 * 1024;
+// `struct nlmsghdr`, which a (capped) NLMSG_ERROR repeats before its attributes.
+const NLMSGHDR: usize = 16;
+const NLMSGERR_ATTR_MSG: u16 = 1;
+// A dump is answered in at most this many datagrams: far above any table a host has, it bounds the loop.
+const MAX_DATAGRAMS: usize = 100_000;
+
+/// Why a request got no proper answer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The socket itself failed.
+    #[error("the netlink socket failed: {0}")]
+    Socket(#[source] io::Error),
+    /// The kernel answered with an error.
+    #[error("{source}{}", message.as_ref().map_or_else(String::new, |message| format!(" ({message})")))]
+    Refused {
+        /// The error number as the kernel gave it.
+        source: io::Error,
+        /// The kernel's own words (extended ack), if it gave any.
+        message: Option<String>,
+    },
+    /// The answer could not be understood.
+    #[error("the kernel's netlink answer can't be understood: {0}")]
+    Malformed(String),
+}
+
+impl Error {
+    /// The error number, where the kernel refused.
+    #[must_use]
+    pub fn errno(&self) -> Option<i32> {
+        match self {
+            Error::Refused { source, .. } => source.raw_os_error(),
+            _ => None,
+        }
+    }
+}
+
+/// A netlink socket, bound to the network namespace of the thread that opened it for as long as it lives.
+#[derive(Debug)]
+pub struct Netlink {
+    socket: Socket,
+    sequence: u32,
+}
+
+impl Netlink {
+    /// Opens a socket for a netlink protocol, `NETLINK_ROUTE` or `NETLINK_GENERIC`.
+    ///
+    /// # Errors
+    /// [`Error::Socket`] if the system refuses the socket.
+    pub fn open(protocol: isize) -> Result<Self, Error> {
+        let mut socket = Socket::new(protocol).map_err(Error::Socket)?;
+        socket.bind_auto().map_err(Error::Socket)?;
+        socket.connect(&SocketAddr::new(0, 0)).map_err(Error::Socket)?;
+        // Both came with Linux 4.12; without them errors merely lose the kernel's words.
+        let _ = socket.set_ext_ack(true);
+        let _ = socket.set_cap_ack(true);
+        Ok(Netlink { socket, sequence: 0 })
+    }
+
+    /// Sends one request with `flags` in addition to `NLM_F_REQUEST` and returns all that the kernel answers.
+    /// Requests without `NLM_F_DUMP` are acknowledged by the kernel, so that their errors arrive here too.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] if the kernel says no, else [`Error::Socket`] or [`Error::Malformed`].
+    pub fn request<M>(&mut self, message: M, flags: u16) -> Result<Vec<M>, Error>
+    where
+        M: NetlinkSerializable + NetlinkDeserializable + Debug,
+    {
+        self.sequence = self.sequence.wrapping_add(1);
+        let mut header = NetlinkHeader::default();
+        let dump = flags & NLM_F_DUMP == NLM_F_DUMP;
+        header.flags = NLM_F_REQUEST | flags | if dump { 0 } else { NLM_F_ACK };
+        header.sequence_number = self.sequence;
+        let mut packet = NetlinkMessage::new(header, NetlinkPayload::InnerMessage(message));
+        packet.finalize();
+        let mut bytes = vec![0; packet.buffer_len()];
+        packet.serialize(&mut bytes);
+        self.socket.send(&bytes, 0).map_err(Error::Socket)?;
+        self.answers()
+    }
+
+    fn answers<M>(&mut self) -> Result<Vec<M>, Error>
+    where
+        M: NetlinkDeserializable + Debug,
+    {
+        let mut answers = Vec::new();
+        let mut buffer = Vec::with_capacity(BUFFER);
+        for _ in 0..MAX_DATAGRAMS {
+            buffer.clear();
+            match self.socket.recv(&mut buffer, 0) {
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(Error::Socket(error)),
+            }
+            let mut rest = buffer.as_slice();
+            while !rest.is_empty() {
+                let packet =
+                    NetlinkMessage::<M>::deserialize(rest).map_err(|e| Error::Malformed(e.to_string()))?;
+                let length =
+                    (packet.header.length as usize).next_multiple_of(4).max(NLMSGHDR).min(rest.len());
+                rest = rest.get(length..).unwrap_or_default();
+                // What is left of an earlier request that failed half-way.
+                if packet.header.sequence_number != self.sequence {
+                    continue;
+                }
+                let flags = packet.header.flags;
+                match packet.payload {
+                    NetlinkPayload::InnerMessage(message) => answers.push(message),
+                    NetlinkPayload::Error(error) => {
+                        let Some(code) = error.code else { return Ok(answers) };
+                        let told = flags & NLM_F_ACK_TLVS != 0;
+                        let attributes = if told { error.header.get(NLMSGHDR..) } else { None };
+                        return Err(refused(code.get(), attributes.unwrap_or_default()));
+                    }
+                    NetlinkPayload::Done(done) if done.code < 0 => {
+                        return Err(refused(done.code, &done.extended_ack));
+                    }
+                    NetlinkPayload::Done(_) => return Ok(answers),
+                    NetlinkPayload::Overrun(_) => {
+                        return Err(Error::Malformed("the kernel lost data".into()));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        Err(Error::Malformed("the answer doesn't end".into()))
+    }
+}
+
+fn refused(code: i32, attributes: &[u8]) -> Error {
+    let message = NlasIterator::new(attributes)
+        .filter_map(Result::ok)
+        .find(|attribute| attribute.kind() == NLMSGERR_ATTR_MSG)
+        .map(|attribute| String::from_utf8_lossy(attribute.value()).trim_end_matches('\0').to_owned());
+    Error::Refused { source: io::Error::from_raw_os_error(code.saturating_neg()), message }
+}

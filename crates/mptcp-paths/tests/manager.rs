@@ -1,0 +1,187 @@
+//! The path manager against the kernel, in network namespaces of the tests' own.
+
+fn main() -> std::process::ExitCode {
+    #[cfg(target_os = "linux")]
+    return linux::main();
+    #[cfg(not(target_os = "linux"))]
+    {
+        assert!(matches!(mptcp_paths::PathManager::open(), Err(mptcp_paths::Error::Unsupported)));
+        std::process::ExitCode::SUCCESS
+    }
+}
+
+#[cfg(target_os = "linux")]
+mod linux {
+    use std::net::IpAddr;
+    use std::os::unix::process::CommandExt;
+    use std::process::{Command, ExitCode};
+
+    use libtest_mimic::{Arguments, Trial};
+    use mptcp_paths::{Endpoint, EndpointFlags, Error, Limits, PathManager};
+    use netlab::Lab;
+
+    type Result = std::result::Result<(), Box<dyn std::error::Error + Send + Sync>>;
+
+    type Test = (&'static str, fn() -> Result);
+
+    const SUBFLOW: EndpointFlags = EndpointFlags {
+        subflow: true,
+        signal: false,
+        backup: false,
+        fullmesh: false,
+        implicit: false,
+        laminar: false,
+    };
+    /// Set for a child of these tests that runs without privileges.
+    const UNPRIVILEGED: &str = "MPTCP_PATHS_TEST_UNPRIVILEGED";
+
+    pub fn main() -> ExitCode {
+        if std::env::var_os(UNPRIVILEGED).is_some() {
+            return without_privileges();
+        }
+        let is_root = nix::unistd::geteuid().is_root();
+        let mut arguments = Arguments::from_args();
+        arguments.test_threads = Some(1);
+        if let Err(error) = netlab::enter() {
+            eprintln!("{error}");
+            return ExitCode::FAILURE;
+        }
+        let tests: [Test; 6] = [
+            ("a_new_namespace_has_the_kernels_defaults", a_new_namespace_has_the_kernels_defaults),
+            ("endpoints_are_added_listed_and_deleted", endpoints_are_added_listed_and_deleted),
+            ("an_endpoint_exists_only_once", an_endpoint_exists_only_once),
+            ("limits_are_set_and_bounded", limits_are_set_and_bounded),
+            ("refusals_carry_the_kernels_words", refusals_carry_the_kernels_words),
+            ("it_belongs_to_the_namespace_it_was_opened_in", it_belongs_to_the_namespace_it_was_opened_in),
+        ];
+        let mut trials: Vec<Trial> =
+            tests.map(|(name, test)| Trial::test(name, move || test().map_err(Into::into))).into();
+        if is_root {
+            // Anyone else is root of the namespace by now, and has nobody to become.
+            trials.push(Trial::test("changing_needs_a_capability", || Ok(changing_needs_a_capability()?)));
+        }
+        libtest_mimic::run(&arguments, trials).exit_code()
+    }
+
+    fn manager() -> std::result::Result<PathManager, Box<dyn std::error::Error + Send + Sync>> {
+        Ok(Lab::new()?.host("host")?.path_manager()?)
+    }
+
+    fn a_new_namespace_has_the_kernels_defaults() -> Result {
+        let mut manager = manager()?;
+        assert_eq!(manager.endpoints()?, []);
+        assert_eq!(manager.limits()?, Limits { subflows: 2, add_addr_accepted: 0 });
+        Ok(())
+    }
+
+    fn endpoints_are_added_listed_and_deleted() -> Result {
+        let mut manager = manager()?;
+        let v4 = Endpoint::new(IpAddr::from([192, 0, 2, 1]), SUBFLOW);
+        let flags = EndpointFlags { backup: true, fullmesh: true, ..SUBFLOW };
+        let v6 = Endpoint {
+            id: Some(77),
+            interface: Some(1),
+            ..Endpoint::new(IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, 1]), flags)
+        };
+        let signal = EndpointFlags { signal: true, ..EndpointFlags::default() };
+        let announced = Endpoint { port: Some(8443), ..Endpoint::new(IpAddr::from([127, 0, 0, 1]), signal) };
+        for endpoint in [&v4, &v6, &announced] {
+            manager.add(endpoint)?;
+        }
+
+        let listed = manager.endpoints()?;
+        assert_eq!(listed.len(), 3);
+        for wanted in [&v4, &v6, &announced] {
+            let found =
+                listed.iter().find(|endpoint| endpoint.address == wanted.address).ok_or("not listed")?;
+            let id = found.id.ok_or("without an id")?;
+            assert_eq!(found, &Endpoint { id: Some(wanted.id.unwrap_or(id)), ..wanted.clone() });
+        }
+
+        manager.delete(77)?;
+        let left: Vec<_> = manager.endpoints()?.into_iter().map(|endpoint| endpoint.address).collect();
+        assert_eq!(left.len(), 2);
+        assert!(!left.contains(&v6.address));
+        manager.flush()?;
+        assert_eq!(manager.endpoints()?, []);
+        Ok(())
+    }
+
+    fn an_endpoint_exists_only_once() -> Result {
+        let mut manager = manager()?;
+        let endpoint = Endpoint::new(IpAddr::from([192, 0, 2, 1]), SUBFLOW);
+        manager.add(&endpoint)?;
+        match manager.add(&endpoint) {
+            Err(Error::Exists { address, .. }) => assert_eq!(address, endpoint.address),
+            other => return Err(format!("{other:?}").into()),
+        }
+        assert_eq!(manager.endpoints()?.len(), 1);
+        Ok(())
+    }
+
+    fn limits_are_set_and_bounded() -> Result {
+        let mut manager = manager()?;
+        let limits = Limits { subflows: 5, add_addr_accepted: 3 };
+        manager.set_limits(limits)?;
+        assert_eq!(manager.limits()?, limits);
+        let too_many = manager.set_limits(Limits { subflows: 9, add_addr_accepted: 0 });
+        assert!(matches!(too_many, Err(Error::Refused { .. })), "{too_many:?}");
+        assert_eq!(manager.limits()?, limits);
+        Ok(())
+    }
+
+    fn refusals_carry_the_kernels_words() -> Result {
+        let mut manager = manager()?;
+        let unknown = manager.delete(9);
+        match &unknown {
+            Err(error @ Error::Refused { message: Some(message), .. }) => {
+                assert!(message.contains("not found"), "{message}");
+                assert!(error.to_string().contains(message.as_str()), "{error}");
+            }
+            other => return Err(format!("{other:?}").into()),
+        }
+        let port_without_signal =
+            Endpoint { port: Some(80), ..Endpoint::new(IpAddr::from([192, 0, 2, 1]), SUBFLOW) };
+        assert!(matches!(manager.add(&port_without_signal), Err(Error::Refused { .. })));
+        Ok(())
+    }
+
+    fn it_belongs_to_the_namespace_it_was_opened_in() -> Result {
+        let (mut here, mut there) = (manager()?, manager()?);
+        here.add(&Endpoint::new(IpAddr::from([192, 0, 2, 1]), SUBFLOW))?;
+        assert_eq!(here.endpoints()?.len(), 1);
+        assert_eq!(there.endpoints()?, []);
+        Ok(())
+    }
+
+    fn changing_needs_a_capability() -> Result {
+        const NOBODY: u32 = 65_534;
+        // By descriptor: the build directory may be out of others' reach, and this process' executable isn't.
+        let mut child = Command::new("/proc/self/exe");
+        child.env(UNPRIVILEGED, "1").uid(NOBODY).gid(NOBODY).current_dir("/");
+        let output = child.output()?;
+        let told = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{told}{}", String::from_utf8_lossy(&output.stderr));
+        assert!(told.contains("CAP_NET_ADMIN"), "{told}");
+        Ok(())
+    }
+
+    /// Reading works for everyone; changing says what it takes.
+    fn without_privileges() -> ExitCode {
+        let outcome = PathManager::open().and_then(|mut manager| {
+            manager.endpoints()?;
+            manager.limits()?;
+            manager.add(&Endpoint::new(IpAddr::from([192, 0, 2, 1]), SUBFLOW))
+        });
+        match outcome {
+            Err(error @ Error::Permission { .. }) => {
+                println!("{error}");
+                ExitCode::SUCCESS
+            }
+            other => {
+                println!("{other:?}");
+                ExitCode::FAILURE
+            }
+        }
+    }
+}

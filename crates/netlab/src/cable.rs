@@ -1,0 +1,170 @@
+//! One host's side of a link: the interface on the host, the jack backstage that its cable ends in, its
+//! addresses, neighbours, routes and rules.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use crate::error::Error;
+use crate::host::Host;
+use crate::lab::Backstage;
+use crate::lock;
+use crate::rtnl::{DefaultRoute, Mac, VethEnd};
+
+// Backstage indices start far above those on hosts: the two ends of a veth pair must not have the same, else
+// the kernel takes the pair for one interface and reports changes of carrier up to a second late (linkwatch).
+const FIRST_INDEX: u32 = 1_000;
+const INDICES_PER_LINK: u32 = 10;
+// Base of the links' routing tables, and of the priorities of their rules (below the main table's 32766).
+const FIRST_TABLE: u32 = 1_000;
+const FIRST_METRIC: u32 = 100;
+// The kernel settles a change of carrier within milliseconds; this bounds the wait on a machine that is busy.
+const SETTLE: Duration = Duration::from_secs(5);
+
+/// The index of the bridge of a plain link; those of the jacks follow.
+pub(crate) fn bridge_index(number: u8) -> u32 {
+    FIRST_INDEX + u32::from(number) * INDICES_PER_LINK
+}
+
+pub(crate) fn jack_index(number: u8, side: u8) -> u32 {
+    bridge_index(number) + u32::from(side)
+}
+
+fn mac(number: u8, side: u8) -> Mac {
+    [2, 0, 0, number, 0, side]
+}
+
+fn prefix(address: IpAddr) -> u8 {
+    if address.is_ipv4() { 24 } else { 64 }
+}
+
+#[derive(Debug)]
+pub(crate) struct End {
+    pub(crate) host: Host,
+    /// The interface on the host.
+    pub(crate) interface: u32,
+    /// The interface at the other end of the cable, backstage.
+    pub(crate) jack: u32,
+    /// Our addresses, and in the same order those of the other side.
+    addresses: Vec<(IpAddr, IpAddr)>,
+    peer_mac: Mac,
+    metric: u32,
+    /// The table for what comes from our addresses; only the side that chooses the link has one.
+    table: Option<u32>,
+}
+
+impl End {
+    /// Makes the cable of side 1 or 2 and brings it up, without addresses.
+    pub(crate) fn plug_in(
+        backstage: &Backstage,
+        host: &Host,
+        name: &str,
+        number: u8,
+        side: u8,
+        with_ipv6: bool,
+    ) -> Result<Self, Error> {
+        let jack = jack_index(number, side);
+        {
+            let jack_name = format!("jack{number}.{side}");
+            let here = VethEnd { name: &jack_name, mac: [2, 0, 0, number, 1, side] };
+            let there = VethEnd { name, mac: mac(number, side) };
+            lock(&backstage.rtnl).add_veth(jack, &here, &there, host.namespace().raw_fd())?;
+        }
+        let interface = host.rtnl().index(name)?;
+        let v4 = |side| IpAddr::from(Ipv4Addr::new(10, number, 0, side));
+        let v6 = |side: u8| IpAddr::from(Ipv6Addr::new(0xfd00, number.into(), 0, 0, 0, 0, 0, side.into()));
+        let mut addresses = vec![(v4(side), v4(3 - side))];
+        if with_ipv6 {
+            addresses.push((v6(side), v6(3 - side)));
+        }
+        let end = End {
+            host: host.clone(),
+            interface,
+            jack,
+            addresses,
+            peer_mac: mac(number, 3 - side),
+            metric: FIRST_METRIC + host.next_link(),
+            table: (side == 1).then_some(FIRST_TABLE + u32::from(number)),
+        };
+        host.rtnl().set_up(interface, true)?;
+        lock(&backstage.rtnl).set_up(jack, true)?;
+        Ok(end)
+    }
+
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = IpAddr> + '_ {
+        self.addresses.iter().map(|&(ours, _)| ours)
+    }
+
+    /// What stays for as long as the link: neighbours and rules.
+    pub(crate) fn prepare(&self) -> Result<(), Error> {
+        let mut rtnl = self.host.rtnl();
+        for &(ours, theirs) in &self.addresses {
+            rtnl.add_neighbour(self.interface, theirs, self.peer_mac)?;
+            if let Some(table) = self.table {
+                rtnl.add_source_rule(ours, table, table)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives the host its addresses and routes. Harmless if it has them.
+    pub(crate) fn give_addresses(&self) -> Result<(), Error> {
+        let mut rtnl = self.host.rtnl();
+        for &(ours, _) in &self.addresses {
+            rtnl.add_address(self.interface, ours, prefix(ours))?;
+        }
+        for route in self.routes() {
+            rtnl.add_default_route(&route)?;
+        }
+        Ok(())
+    }
+
+    /// Takes addresses and routes away. Harmless if the host hasn't got them.
+    pub(crate) fn take_addresses(&self) -> Result<(), Error> {
+        let mut rtnl = self.host.rtnl();
+        for route in self.routes() {
+            rtnl.delete_default_route(&route)?;
+        }
+        for &(ours, _) in &self.addresses {
+            rtnl.delete_address(self.interface, ours, prefix(ours))?;
+        }
+        Ok(())
+    }
+
+    fn routes(&self) -> impl Iterator<Item = DefaultRoute> + '_ {
+        let tables = std::iter::once(None).chain(self.table.map(Some));
+        tables.flat_map(move |table| {
+            self.addresses.iter().map(move |&(source, gateway)| DefaultRoute {
+                interface: self.interface,
+                gateway,
+                source,
+                metric: self.metric,
+                table,
+            })
+        })
+    }
+
+    /// Plugs the cable in or out and waits until the host has noticed.
+    pub(crate) fn set_carrier(&self, backstage: &Backstage, carrier: bool) -> Result<(), Error> {
+        lock(&backstage.rtnl).set_up(self.jack, carrier)?;
+        self.settle(backstage, carrier)
+    }
+
+    /// Waits until both ends of the cable carry frames, or the host's end has stopped to.
+    pub(crate) fn settle(&self, backstage: &Backstage, carrier: bool) -> Result<(), Error> {
+        let start = Instant::now();
+        while start.elapsed() < SETTLE {
+            let on_host = self.host.rtnl().is_operational(self.interface)?;
+            let settled =
+                if carrier { on_host && lock(&backstage.rtnl).is_operational(self.jack)? } else { !on_host };
+            if settled {
+                return Ok(());
+            }
+            sleep(Duration::from_millis(1));
+        }
+        Err(Error::System {
+            doing: "change the carrier of a link",
+            source: std::io::ErrorKind::TimedOut.into(),
+        })
+    }
+}
