@@ -1,0 +1,85 @@
+//! The command line: its verbs, and what they share.
+
+use std::io::Write;
+
+use anyhow::Context;
+use clap::{
+    Args, CommandFactory, Parser, Subcommand,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
+use clap_complete::Shell;
+use mphttp::Protocol;
+
+use crate::{error_reporting::Failure, exit::Exit, get::GetArgs, serve::ServeArgs};
+
+/// HTTP in which the socket protocol is a choice: TCP, Multipath TCP with fallback, or Multipath TCP or nothing.
+#[derive(Debug, Parser)]
+#[command(name = "mphttp", version, after_long_help = Exit::HELP, disable_help_subcommand = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Get a URL, as curl does, and say over which paths it came.
+    #[command(after_long_help = Exit::HELP)]
+    Get(Box<GetArgs>),
+    /// Serve a directory over HTTP.
+    Serve(ServeArgs),
+    /// See the main job done: two hosts, two links, one file over TCP, over MPTCP, and while a link dies.
+    ///
+    /// Needs no privilege and leaves nothing behind: hosts and links are network namespaces of this process.
+    #[cfg(target_os = "linux")]
+    Demo(crate::demo::DemoArgs),
+    /// Print a completion script for a shell.
+    #[command(
+        after_help = "Example:\n  mphttp completions bash > ~/.local/share/bash-completion/completions/mphttp"
+    )]
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+}
+
+/// The choice of protocol, as every verb takes it.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct ProtocolArgs {
+    /// The socket protocol: plain TCP, Multipath TCP falling back to TCP, or Multipath TCP or nothing [default: what
+    /// MPHTTP_PROTOCOL says, else mptcp].
+    #[arg(long, value_name = "PROTOCOL", value_parser = parser())]
+    protocol: Option<Protocol>,
+}
+
+fn parser() -> impl TypedValueParser<Value = Protocol> {
+    PossibleValuesParser::new(Protocol::ALL.map(Protocol::as_str)).try_map(|word| word.parse::<Protocol>())
+}
+
+impl ProtocolArgs {
+    /// The explicit choice, else that of the environment.
+    ///
+    /// # Errors
+    /// The environment names no protocol.
+    pub fn choice(self) -> Result<Protocol, mptcp_socket::Error> {
+        self.protocol.map_or_else(Protocol::from_env, Ok)
+    }
+}
+
+/// Prints a shell's completions.
+pub fn completions(shell: Shell) -> anyhow::Result<()> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "mphttp", &mut script);
+    std::io::stdout()
+        .write_all(&script)
+        .context(Failure::new(Exit::Write, "can't write the completions to stdout"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+}

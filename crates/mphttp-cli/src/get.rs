@@ -1,0 +1,220 @@
+//! `mphttp get`: fetches a URL as curl would, shows each path at work, and says at the end what was used.
+
+mod args;
+mod output;
+mod progress;
+mod report;
+
+use std::{
+    io::{self, IsTerminal},
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use anyhow::Context;
+use bytes::Bytes;
+use mphttp::Response;
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    time::{MissedTickBehavior, interval},
+};
+
+pub use args::GetArgs;
+use output::{Output, Target};
+use progress::Progress;
+use report::{Finished, Head};
+
+use crate::{
+    error_reporting::{Failure, exit_code, say},
+    exit::Exit,
+};
+
+/// How often the display looks at the connection.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// Runs the verb.
+pub fn run(args: &GetArgs) -> anyhow::Result<()> {
+    let outcome = fetch(args);
+    if let Err(error) = &outcome
+        && args.json
+    {
+        let line = report::json_error(exit_code(error), &error.to_string());
+        // The failure itself is what matters; that nobody reads stdout is no second one.
+        let _ = report::print(&line);
+    }
+    outcome
+}
+
+fn fetch(args: &GetArgs) -> anyhow::Result<()> {
+    let target = target(args)?;
+    let client = args.client()?;
+    let request = args.request(&client)?;
+    // One thread: a transfer keeps one core busy at most, and threads would only hand it around.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("can't start the runtime")?;
+    let outcome = runtime.block_on(async {
+        // Before there is anything to clean up.
+        let signals = Signals::new().context("can't listen for signals")?;
+        tokio::select! {
+            biased;
+            exit = signals.any() => Err(Failure::silent(exit, "ended by a signal").into()),
+            outcome = transfer(args, request, target) => outcome,
+        }
+    });
+    // A resolver that still waits must not keep the program.
+    runtime.shutdown_background();
+    outcome
+}
+
+async fn transfer(
+    args: &GetArgs,
+    request: mphttp::client::RequestBuilder,
+    target: Target,
+) -> anyhow::Result<()> {
+    let mut output = Output::open(target)?;
+    let start = Instant::now();
+    let mut response = request.send().await?;
+    if args.fail {
+        response = response.error_for_status()?;
+    }
+    if let Some(length) = response.content_length() {
+        output.expect(length)?;
+    }
+    let show = !args.quiet && io::stderr().is_terminal() && !output.is_terminal();
+    let mut progress =
+        if show { Progress::start(response.content_length(), response.watch()) } else { Progress::hidden() };
+    if args.include || args.head {
+        output.write(header_block(&response)).await?;
+    }
+    let head = Head::of(&response);
+    let watch = response.watch();
+    let (bytes, max_gap) = receive(response, &mut output, &mut progress).await?;
+    let (elapsed, transport) = (start.elapsed(), watch.transport());
+    progress.clear();
+    output.finish().await?;
+    let finished = Finished { bytes, elapsed, max_gap, transport };
+    if args.json {
+        let failed = || Failure::new(Exit::Write, "can't write to stdout");
+        report::print(&report::json(&head, &finished)).with_context(failed)?;
+    }
+    if !args.quiet {
+        say(report::sentence(&finished));
+    }
+    Ok(())
+}
+
+/// Moves the body; gives its length and the longest time without any of it.
+async fn receive(
+    mut response: Response,
+    output: &mut Output,
+    progress: &mut Progress,
+) -> anyhow::Result<(u64, Duration)> {
+    let (mut bytes, mut gap, mut latest) = (0, Duration::ZERO, Instant::now());
+    let mut ticks = interval(LOOK_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            // The display first: a body that never pauses would never let it.
+            biased;
+            _ = ticks.tick() => progress.look(bytes),
+            piece = response.chunk() => {
+                let Some(piece) = piece? else { break };
+                let now = Instant::now();
+                gap = gap.max(now - latest);
+                latest = now;
+                bytes += piece.len() as u64;
+                output.write(piece).await?;
+            }
+        }
+    }
+    Ok((bytes, gap.max(latest.elapsed())))
+}
+
+/// The status line and headers, as HTTP/1.1 would have them.
+fn header_block(response: &Response) -> Bytes {
+    let mut block = format!("{:?} {}\r\n", response.version(), response.status()).into_bytes();
+    for (name, value) in response.headers() {
+        block.extend_from_slice(name.as_str().as_bytes());
+        block.extend_from_slice(b": ");
+        block.extend_from_slice(value.as_bytes());
+        block.extend_from_slice(b"\r\n");
+    }
+    block.extend_from_slice(b"\r\n");
+    block.into()
+}
+
+/// Where the body is to go.
+fn target(args: &GetArgs) -> anyhow::Result<Target> {
+    let usage = |message: &str| anyhow::Error::from(Failure::new(Exit::Usage, message));
+    if args.remote_name {
+        return remote_name(&args.full_url()).map(Target::Path).ok_or_else(|| {
+            usage("the URL doesn't end in a file name, which -O needs: choose one with -o FILE")
+        });
+    }
+    match &args.output {
+        Some(path) if path.as_os_str() == "-" && args.json => {
+            Err(usage("--json and the body can't both go to stdout: use -o FILE"))
+        }
+        Some(path) if path.as_os_str() == "-" => Ok(Target::Stdout { by_name: true }),
+        Some(path) if path.as_os_str().is_empty() => Err(usage("-o needs a file name")),
+        Some(path) => Ok(Target::Path(path.clone())),
+        None if args.json => Ok(Target::Nowhere),
+        None => Ok(Target::Stdout { by_name: false }),
+    }
+}
+
+/// The last part of a URL's path, if it can be a file's name here.
+fn remote_name(url: &str) -> Option<PathBuf> {
+    let (_, rest) = url.split_once("://")?;
+    let path = rest.split(['?', '#']).next()?;
+    let (_, name) = path.rsplit_once('/')?;
+    // Not decoded: an encoded slash must not become one.
+    let usable = !name.is_empty() && name != "." && name != ".." && !name.contains(['\\', '\0']);
+    usable.then(|| PathBuf::from(name))
+}
+
+/// The signals that end a transfer, with no file left behind.
+struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+    hangup: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn any(mut self) -> Exit {
+        tokio::select! {
+            _ = self.interrupt.recv() => Exit::Interrupted,
+            _ = self.terminate.recv() => Exit::Terminated,
+            _ = self.hangup.recv() => Exit::HungUp,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_remote_name_is_a_plain_name() {
+        for (url, name) in [
+            ("http://a.example/dir/file.iso?x=/y#z", Some("file.iso")),
+            ("http://a.example/a%2fb", Some("a%2fb")),
+            ("http://a.example/dir/", None),
+            ("http://a.example", None),
+            ("http://a.example/..", None),
+            ("http://a.example?x=/y", None),
+        ] {
+            assert_eq!(remote_name(url), name.map(PathBuf::from), "{url}");
+        }
+    }
+}

@@ -1,0 +1,389 @@
+//! `mphttp serve` and `mphttp get` on two hosts with two links: the promises of the README, kept by real programs over
+//! real kernel MPTCP.
+//!
+//! Needs no privilege and no program but this one. Each test builds its own lab; they run one at a time, since what
+//! they measure is time.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test says what it expects by failing"
+)]
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Write},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitCode, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use netlab::{BoxKind, Direction, Host, Lab, Link, LinkSpec, Rate, Segments};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+const MPHTTP: &str = env!("CARGO_BIN_EXE_mphttp");
+const MEGABYTE: u64 = 1_000_000;
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    // Not a skip: without a lab nothing below can be shown.
+    if let Err(error) = netlab::enter() {
+        eprintln!("no lab: {error}");
+        return ExitCode::FAILURE;
+    }
+    arguments.test_threads = Some(1);
+    let tests: Vec<(&str, fn())> = vec![
+        ("two links take little more than half the time of one", two_links_halve_the_time),
+        ("the first link dies silently half-way", || dies_half_way(0, Death::Silent)),
+        ("the second link dies silently half-way", || dies_half_way(1, Death::Silent)),
+        ("the first link loses its carrier half-way", || dies_half_way(0, Death::Carrier)),
+        ("the second link loses its carrier half-way", || dies_half_way(1, Death::Carrier)),
+        ("a TCP client of an MPTCP server gets TCP, and both say so", tcp_client),
+        ("an MPTCP client of a TCP server gets TCP, and both say so", tcp_server),
+        ("a client host without MPTCP falls back, and says so", host_without_mptcp),
+        ("a box that strips MPTCP leaves TCP, and get says so", stripped),
+        ("a box that swallows MPTCP SYNs costs a fraction of a second", swallowed),
+        ("a box that resets MPTCP SYNs costs a round trip", reset),
+        ("10,000 requests on kept connections and 1,000 on new ones", many_requests),
+        ("an ordinary user can run the demo", demo),
+    ];
+    let tests = tests.into_iter().map(|(name, test)| {
+        Trial::test(name, move || {
+            // A panic is this test's failure, not the end of the run.
+            std::panic::catch_unwind(test).map_err(|_| Failed::from("see above"))
+        })
+    });
+    libtest_mimic::run(&arguments, tests.collect()).exit_code()
+}
+
+/// Two hosts, links between them, and a folder for files.
+struct Bench {
+    lab: Lab,
+    client: Host,
+    server: Host,
+    links: Vec<Link>,
+    folder: tempfile::TempDir,
+}
+
+impl Bench {
+    fn new(links: impl IntoIterator<Item = LinkSpec>) -> Self {
+        let lab = Lab::new().unwrap();
+        let (client, server) = (lab.host("client").unwrap(), lab.host("server").unwrap());
+        let links = links.into_iter().map(|spec| lab.link(&client, &server, spec).unwrap()).collect();
+        lab.enable_multipath(&client, &server).unwrap();
+        Self { lab, client, server, links, folder: tempfile::tempdir().unwrap() }
+    }
+
+    /// Two links of 100 Mbit/s.
+    fn two_links() -> Self {
+        Self::new(["wifi", "lte"].map(|name| LinkSpec::new().name(name).rate(Rate::mbit(100))))
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// A file to serve, and its digest.
+    fn file(&self, name: &str, bytes: u64) -> Vec<u8> {
+        fs::create_dir_all(self.path("www")).unwrap();
+        let mut file = fs::File::create(self.path("www").join(name)).unwrap();
+        let (mut hasher, mut state, mut left) = (Sha256::new(), 88_172_645_463_325_252_u64, bytes);
+        while left > 0 {
+            let mut block = Vec::with_capacity(1 << 16);
+            while block.len() < 1 << 16 {
+                state ^= state << 13;
+                state ^= state >> 7;
+                state ^= state << 17;
+                block.extend_from_slice(&state.to_ne_bytes());
+            }
+            block.truncate(block.len().min(left as usize));
+            hasher.update(&block);
+            file.write_all(&block).unwrap();
+            left -= block.len() as u64;
+        }
+        hasher.finalize().to_vec()
+    }
+
+    fn serve(&self, arguments: &[&str]) -> Serving {
+        let mut command = Command::new(MPHTTP);
+        command.arg("serve").arg(self.path("www")).args(["--port", "8000"]).args(arguments);
+        command.env_remove("MPHTTP_PROTOCOL").stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = self.server.spawn(command).unwrap();
+        let mut stderr = BufReader::new(child.stderr.take().unwrap()).lines();
+        // Once it listens it names its URLs and, last, whether MPTCP is on.
+        let mut told = Vec::new();
+        for line in stderr.by_ref() {
+            let line = line.unwrap();
+            let done = line.contains("MPTCP");
+            told.push(line);
+            if done {
+                break;
+            }
+        }
+        let rest = thread::spawn(move || stderr.map_while(Result::ok).collect::<Vec<_>>());
+        let log = BufReader::new(child.stdout.take().unwrap());
+        let log = thread::spawn(move || log.lines().map_while(Result::ok).collect::<Vec<_>>());
+        Serving { child, told, rest: Some(rest), log: Some(log) }
+    }
+
+    fn url(&self, name: &str) -> String {
+        format!("http://{}:8000/{name}", self.links[0].address(&self.server).unwrap())
+    }
+
+    fn get(&self, name: &str, arguments: &[&str]) -> Getting {
+        let mut command = Command::new(MPHTTP);
+        command.args(["get", "--json", "-o"]).arg(self.path("got")).args(arguments).arg(self.url(name));
+        command
+            .env_remove("MPHTTP_PROTOCOL")
+            .env("no_proxy", "*")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        Getting { child: self.client.spawn(command).unwrap() }
+    }
+
+    fn got(&self) -> Vec<u8> {
+        digest(&self.path("got"))
+    }
+
+    /// Bytes that the links have carried to the client.
+    fn carried(&self) -> u64 {
+        self.links.iter().map(|link| link.traffic(Direction::BToA).unwrap().received_bytes).sum()
+    }
+}
+
+fn digest(path: &Path) -> Vec<u8> {
+    let mut hasher = Sha256::new();
+    hasher.update(fs::read(path).unwrap());
+    hasher.finalize().to_vec()
+}
+
+struct Serving {
+    child: Child,
+    told: Vec<String>,
+    rest: Option<thread::JoinHandle<Vec<String>>>,
+    log: Option<thread::JoinHandle<Vec<String>>>,
+}
+
+impl Serving {
+    /// Stops the server and returns its access log.
+    fn stop(mut self) -> Vec<String> {
+        self.end();
+        let log = self.log.take().unwrap().join().unwrap();
+        self.rest.take().unwrap().join().unwrap();
+        log
+    }
+
+    fn end(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+struct Getting {
+    child: Child,
+}
+
+impl Getting {
+    /// Waits for `get` and reads the object it prints.
+    fn json(self) -> Value {
+        let output = self.child.wait_with_output().unwrap();
+        let (stdout, stderr) =
+            (String::from_utf8(output.stdout).unwrap(), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "{}\n{stdout}\n{stderr}", output.status);
+        let value: Value = serde_json::from_str(&stdout).unwrap();
+        println!("{value}");
+        value
+    }
+}
+
+fn seconds(value: &Value, field: &str) -> f64 {
+    value[field].as_f64().unwrap_or_else(|| panic!("no {field} in {value}"))
+}
+
+fn two_links_halve_the_time() {
+    let bench = Bench::two_links();
+    let digest = bench.file("big", 100 * MEGABYTE);
+    let serving = bench.serve(&[]);
+    assert!(serving.told.iter().any(|line| line.contains("MPTCP")), "{:?}", serving.told);
+    let tcp = bench.get("big", &["--protocol", "tcp"]).json();
+    assert_eq!(bench.got(), digest);
+    assert_eq!((tcp["protocol"].as_str(), tcp["why_tcp"].as_str()), (Some("tcp"), Some("not-requested")));
+    let mptcp = bench.get("big", &[]).json();
+    assert_eq!(bench.got(), digest);
+    assert_eq!((mptcp["protocol"].as_str(), mptcp["why_tcp"].as_str()), (Some("mptcp"), None));
+    assert_eq!(mptcp["paths_total"].as_u64(), Some(2));
+    let interfaces: Vec<_> =
+        mptcp["paths"].as_array().unwrap().iter().map(|path| path["interface"].as_str().unwrap()).collect();
+    assert!(interfaces.contains(&"wifi") && interfaces.contains(&"lte"), "{interfaces:?}");
+    let ratio = seconds(&mptcp, "seconds") / seconds(&tcp, "seconds");
+    println!("MPTCP took {ratio:.3} of the time of TCP");
+    assert!(ratio <= 0.54, "{ratio:.3}");
+    let log = serving.stop();
+    assert!(log.iter().any(|line| line.contains("mptcp")) && log.len() == 2, "{log:?}");
+}
+
+#[derive(Clone, Copy)]
+enum Death {
+    Silent,
+    Carrier,
+}
+
+fn dies_half_way(which: usize, death: Death) {
+    let bench = Bench::two_links();
+    let digest = bench.file("big", 100 * MEGABYTE);
+    let _serving = bench.serve(&[]);
+    let before = bench.carried();
+    let getting = bench.get("big", &[]);
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while bench.carried() - before < 50 * MEGABYTE {
+        assert!(Instant::now() < deadline, "the download does not get to its half");
+        thread::sleep(Duration::from_millis(10));
+    }
+    match death {
+        Death::Silent => bench.links[which].set_black_hole(true).unwrap(),
+        Death::Carrier => bench.links[which].set_carrier(false).unwrap(),
+    }
+    let got = getting.json();
+    assert_eq!(bench.got(), digest);
+    let gap = seconds(&got, "max_gap_seconds");
+    println!("the longest gap was {gap:.3} s");
+    assert!(gap <= 0.5, "{gap:.3} s without a byte");
+}
+
+/// Downloads once with these options and returns what `get` and the server's log say.
+fn once(bench: &Bench, serve: &[&str], get: &[&str]) -> (Value, String) {
+    let digest = bench.file("small", MEGABYTE);
+    let serving = bench.serve(serve);
+    let got = bench.get("small", get).json();
+    assert_eq!(bench.got(), digest);
+    let log = serving.stop();
+    (got, log.join("\n"))
+}
+
+fn tcp_client() {
+    let (got, log) = once(&Bench::two_links(), &[], &["--protocol", "tcp"]);
+    assert_eq!((got["protocol"].as_str(), got["why_tcp"].as_str()), (Some("tcp"), Some("not-requested")));
+    assert!(log.contains("tcp") && log.contains("client"), "{log}");
+}
+
+fn tcp_server() {
+    let bench = Bench::two_links();
+    let (got, log) = once(&bench, &["--protocol", "tcp"], &[]);
+    assert_eq!((got["protocol"].as_str(), got["why_tcp"].as_str()), (Some("tcp"), Some("peer-or-path")));
+    assert!(log.contains("tcp") && log.contains("not-requested"), "{log}");
+    let _serving = bench.serve(&["--protocol", "tcp"]);
+    let output = bench.get("small", &["--protocol", "mptcp-only"]).child.wait_with_output().unwrap();
+    assert!(!output.status.success());
+    let error: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(
+        error["error"]["message"].as_str().unwrap().contains("answered without Multipath TCP"),
+        "{error}"
+    );
+}
+
+fn host_without_mptcp() {
+    let bench = Bench::two_links();
+    bench.client.sysctl("net.mptcp.enabled", "0").unwrap();
+    let (got, _) = once(&bench, &[], &[]);
+    assert_eq!((got["protocol"].as_str(), got["why_tcp"].as_str()), (Some("tcp"), Some("disabled")));
+}
+
+/// A link with a box, 10 ms long.
+fn boxed(kind: BoxKind) -> Bench {
+    let spec = LinkSpec::new().name("wan").rate(Rate::mbit(100)).delay(Duration::from_millis(5));
+    Bench::new([spec.middlebox(kind)])
+}
+
+fn stripped() {
+    let bench = boxed(BoxKind::StripMptcp { segments: Segments::All, direction: None });
+    let (got, log) = once(&bench, &[], &[]);
+    assert_eq!((got["protocol"].as_str(), got["why_tcp"].as_str()), (Some("tcp"), Some("peer-or-path")));
+    assert!(log.contains("client"), "{log}");
+}
+
+fn swallowed() {
+    let bench = boxed(BoxKind::DropMptcpSyn);
+    let (got, _) = once(&bench, &[], &[]);
+    assert_eq!((got["protocol"].as_str(), got["why_tcp"].as_str()), (Some("tcp"), Some("syn-dropped")));
+    let took = seconds(&got, "connect_seconds");
+    println!("connecting took {took:.3} s");
+    // 0.3 s and the plain connect's round trip, with some for the scheduler.
+    assert!(took <= 0.34, "{took:.3} s");
+    // The kernel has not come to its own conclusion, which would switch MPTCP off for the whole host.
+    assert_eq!(bench.client.counters().unwrap().get("MPTcpExtBlackhole").copied().unwrap_or(0), 0);
+}
+
+fn reset() {
+    let bench = boxed(BoxKind::ResetMptcpSyn);
+    let (got, _) = once(&bench, &[], &[]);
+    assert_eq!((got["protocol"].as_str(), got["why_tcp"].as_str()), (Some("tcp"), Some("syn-reset")));
+    let took = seconds(&got, "connect_seconds");
+    // Two round trips of 10 ms, and far from any timer.
+    assert!(took <= 0.1, "{took:.3} s");
+}
+
+fn many_requests() {
+    let bench = Bench::two_links();
+    let digest = bench.file("page", 2000);
+    let serving = bench.serve(&[]);
+    let url = bench.url("page");
+    for (kept, requests) in [(true, 10_000), (false, 1000)] {
+        bench
+            .client
+            .run(|| {
+                let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+                runtime.block_on(async {
+                    let idle = if kept { 32 } else { 0 };
+                    let client =
+                        mphttp::Client::builder().no_proxy().pool_max_idle_per_host(idle).build().unwrap();
+                    let clients = (0..20).map(|_| {
+                        let (client, url, digest) = (client.clone(), url.clone(), digest.clone());
+                        tokio::spawn(async move {
+                            for _ in 0..requests / 20 {
+                                let response = client.get(&url).send().await.unwrap();
+                                assert!(response.transport().is_mptcp());
+                                assert_eq!(
+                                    Sha256::digest(response.bytes().await.unwrap()).as_slice(),
+                                    digest
+                                );
+                            }
+                        })
+                    });
+                    for client in clients.collect::<Vec<_>>() {
+                        client.await.unwrap();
+                    }
+                });
+            })
+            .unwrap();
+    }
+    let connections = bench.server.counters().unwrap()["MPTcpExtMPCapableACKRX"];
+    println!("{connections} MPTCP connections");
+    assert!((1000..=1100).contains(&connections), "{connections}");
+    drop(serving);
+}
+
+fn demo() {
+    let folder = tempfile::tempdir().unwrap();
+    let picture = folder.path().join("demo.svg");
+    let mut command = Command::new(MPHTTP);
+    command.args(["demo", "--json", "--quiet", "--size", "20", "--svg"]).arg(&picture);
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let value: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let runs = value["runs"].as_array().unwrap();
+    assert_eq!(runs.len(), 3);
+    assert!(runs.iter().all(|run| run["whole"] == true), "{value}");
+    assert_eq!(runs[1]["protocol"], "mptcp");
+    assert!(seconds(&runs[1], "seconds") < 0.7 * seconds(&runs[0], "seconds"), "{value}");
+    let svg = fs::read_to_string(picture).unwrap();
+    assert!(svg.contains("wifi dies") && svg.ends_with("</svg>\n"));
+}
