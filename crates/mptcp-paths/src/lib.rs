@@ -37,7 +37,9 @@ mod message;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 #[doc(hidden)]
 pub mod netlink;
+mod routes;
 
 pub use endpoint::{Endpoint, EndpointFlags, Limits};
 pub use error::Error;
 pub use manager::PathManager;
+pub use routes::{WayOut, ways_out};

@@ -46,7 +46,8 @@ mod linux {
             eprintln!("{error}");
             return ExitCode::FAILURE;
         }
-        let tests: [Test; 6] = [
+        let tests: [Test; 7] = [
+            ("the_ways_out_are_in_the_kernels_order", the_ways_out_are_in_the_kernels_order),
             ("a_new_namespace_has_the_kernels_defaults", a_new_namespace_has_the_kernels_defaults),
             ("endpoints_are_added_listed_and_deleted", endpoints_are_added_listed_and_deleted),
             ("an_endpoint_exists_only_once", an_endpoint_exists_only_once),
@@ -65,6 +66,22 @@ mod linux {
 
     fn manager() -> std::result::Result<PathManager, Box<dyn std::error::Error + Send + Sync>> {
         Ok(Lab::new()?.host("host")?.path_manager()?)
+    }
+
+    fn the_ways_out_are_in_the_kernels_order() -> Result {
+        let lab = Lab::new()?;
+        let (phone, server) = (lab.host("phone")?, lab.host("server")?);
+        let names = |host: &netlab::Host| -> std::result::Result<Vec<String>, Box<dyn std::error::Error + Send + Sync>> {
+            Ok(host.run(mptcp_paths::ways_out)??.into_iter().map(|way| way.interface).collect())
+        };
+        assert!(names(&phone)?.is_empty());
+        let wifi = lab.link(&phone, &server, netlab::LinkSpec::new().name("wifi"))?;
+        lab.link(&phone, &server, netlab::LinkSpec::new().name("lte"))?;
+        assert_eq!(names(&phone)?, ["wifi", "lte"]);
+        assert!(phone.run(mptcp_paths::ways_out)??.iter().all(|way| way.ipv4));
+        wifi.set_carrier(false)?;
+        assert_eq!(names(&phone)?, ["lte"]);
+        Ok(())
     }
 
     fn a_new_namespace_has_the_kernels_defaults() -> Result {
