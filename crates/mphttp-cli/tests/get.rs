@@ -45,6 +45,8 @@ fn over_mptcp_it_says_so_to_people_and_programs() {
             read_head(&mut stream);
             let head = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\nhello";
             let _ = stream.write_all(head.as_bytes());
+            // Open until the client has seen what it wants to see of it.
+            read_head(&mut stream);
         }
     });
     let ended = get(["--protocol", "mptcp-only", &url]);

@@ -47,6 +47,7 @@ fn main() -> ExitCode {
         ("a box that strips MPTCP leaves TCP, and get says so", stripped),
         ("a box that swallows MPTCP SYNs costs a fraction of a second", swallowed),
         ("a box that resets MPTCP SYNs costs a round trip", reset),
+        ("a default route into a dead link costs a fraction of a second", dead_route),
         ("10,000 requests on kept connections and 1,000 on new ones", many_requests),
         ("an ordinary user can run the demo", demo),
     ];
@@ -61,7 +62,7 @@ fn main() -> ExitCode {
 
 /// Two hosts, links between them, and a folder for files.
 struct Bench {
-    lab: Lab,
+    _lab: Lab,
     client: Host,
     server: Host,
     links: Vec<Link>,
@@ -74,7 +75,7 @@ impl Bench {
         let (client, server) = (lab.host("client").unwrap(), lab.host("server").unwrap());
         let links = links.into_iter().map(|spec| lab.link(&client, &server, spec).unwrap()).collect();
         lab.enable_multipath(&client, &server).unwrap();
-        Self { lab, client, server, links, folder: tempfile::tempdir().unwrap() }
+        Self { _lab: lab, client, server, links, folder: tempfile::tempdir().unwrap() }
     }
 
     /// Two links of 100 Mbit/s.
@@ -329,6 +330,21 @@ fn reset() {
     let took = seconds(&got, "connect_seconds");
     // Two round trips of 10 ms, and far from any timer.
     assert!(took <= 0.1, "{took:.3} s");
+}
+
+fn dead_route() {
+    let bench = Bench::two_links();
+    bench.links[0].set_black_hole(true).unwrap();
+    let (got, _) = once(&bench, &[], &[]);
+    let took = seconds(&got, "connect_seconds");
+    println!("connecting took {took:.3} s");
+    assert!(took < 1.0, "{took:.3} s");
+    assert_eq!(got["paths"][0]["interface"], "lte");
+    // Unless told to keep to the route.
+    let _serving = bench.serve(&[]);
+    let output =
+        bench.get("small", &["--no-race", "--connect-timeout", "1"]).child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(28), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 fn many_requests() {

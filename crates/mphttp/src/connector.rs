@@ -53,6 +53,7 @@ pub struct Connector {
     protocol: Protocol,
     timeout: Option<Duration>,
     interface: Option<String>,
+    race: Arc<[String]>,
     local: Option<IpAddr>,
     options: SocketOptions,
     overrides: Overrides,
@@ -70,6 +71,7 @@ impl Connector {
             protocol,
             timeout: None,
             interface: None,
+            race: Arc::default(),
             local: None,
             options,
             overrides: Overrides::default(),
@@ -94,6 +96,14 @@ impl Connector {
     #[must_use]
     pub fn interface(mut self, name: impl Into<String>) -> Self {
         self.interface = Some(name.into());
+        self
+    }
+
+    /// Tries these interfaces too where the way that the routes name gives no answer: see
+    /// [`Connect::race_interfaces`]. Does nothing beside [`Connector::interface`].
+    #[must_use]
+    pub fn race_interfaces(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.race = names.into_iter().map(Into::into).collect();
         self
     }
 
@@ -152,6 +162,8 @@ impl Connector {
         }
         if let Some(name) = &self.interface {
             connect = connect.interface(name);
+        } else if !self.race.is_empty() {
+            connect = connect.race_interfaces(self.race.iter());
         }
         if let Some(address) = self.local {
             connect = connect.local_address(address);
@@ -296,6 +308,11 @@ impl ConnectionInfo {
     /// Counts a request, and says how many went before it.
     pub(crate) fn count_request(&self) -> u64 {
         self.activity.requests.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Whether a request was answered over it.
+    pub(crate) fn is_used(&self) -> bool {
+        self.activity.requests.load(Ordering::Relaxed) > 0
     }
 
     /// When the socket last took bytes.

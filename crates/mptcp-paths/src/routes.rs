@@ -76,7 +76,9 @@ mod imp {
                 LinkAttribute::IfName(name) => Some(name),
                 _ => None,
             });
-            if let (Some(name), Some(way)) = (name, ways.iter_mut().find(|way| way.index == link.header.index)) {
+            if let (Some(name), Some(way)) =
+                (name, ways.iter_mut().find(|way| way.index == link.header.index))
+            {
                 way.interface = name;
             }
         }

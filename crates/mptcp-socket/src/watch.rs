@@ -105,6 +105,13 @@ impl Owner {
             }
         }
     }
+
+    /// Called when the peer has no more to send: its subflows will soon be taken down, with their figures.
+    fn ended(&mut self) {
+        if self.next_look.is_some() {
+            self.shared.look();
+        }
+    }
 }
 
 impl Drop for Owner {
@@ -202,7 +209,11 @@ fn same(a: &Path, b: &Path) -> bool {
 impl<S: Stream + Read> Read for Watched<S> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.owner.touch();
-        self.stream.read(buffer)
+        let read = self.stream.read(buffer)?;
+        if read == 0 && !buffer.is_empty() {
+            self.owner.ended();
+        }
+        Ok(read)
     }
 
     fn read_vectored(&mut self, buffers: &mut [io::IoSliceMut<'_>]) -> io::Result<usize> {
@@ -260,7 +271,13 @@ mod aio {
             buffer: &mut ReadBuf<'_>,
         ) -> Poll<io::Result<()>> {
             self.owner.touch();
-            Pin::new(&mut self.stream).poll_read(context, buffer)
+            let before = buffer.filled().len();
+            let poll = Pin::new(&mut self.stream).poll_read(context, buffer);
+            let ended = buffer.filled().len() == before && buffer.remaining() > 0;
+            if ended && matches!(poll, Poll::Ready(Ok(()))) {
+                self.owner.ended();
+            }
+            poll
         }
     }
 

@@ -159,6 +159,32 @@ fn a_watch_outlives_its_stream_without_keeping_it_open() {
 }
 
 #[test]
+fn a_short_transfer_that_the_peer_ends_keeps_its_figures() {
+    for _ in 0..20 {
+        let (listening, address) = listen(Protocol::Mptcp);
+        let mut client = Connect::new(Protocol::Mptcp).to(&[address]).unwrap().watched();
+        let (mut server, _) = listening.accept().unwrap();
+        client.write_all(b"?").unwrap();
+        server.read_exact(&mut [0; 1]).unwrap();
+        server.write_all(b"hello").unwrap();
+        drop(server);
+        let mut got = Vec::new();
+        client.read_to_end(&mut got).unwrap();
+        thread::sleep(Duration::from_millis(5));
+        let watch = client.watch();
+        let seen = [watch.transport(), {
+            drop(client);
+            watch.transport()
+        }];
+        for transport in seen {
+            assert_eq!((transport.paths.len(), transport.gone.len(), transport.paths_total), (1, 0, 1));
+            assert_eq!(transport.paths[0].remote, Some(address));
+            assert_eq!(transport.totals().bytes_received, if NO_MPTCP { 0 } else { 5 });
+        }
+    }
+}
+
+#[test]
 fn a_closed_port_is_refused_with_every_attempt_named() {
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let error = Connect::new(Protocol::Mptcp).to(&[address]).unwrap_err();

@@ -80,6 +80,10 @@ pub struct GetArgs {
     /// Send through this interface, or from this local address.
     #[arg(long, value_name = "NAME")]
     interface: Option<String>,
+    /// Keep to the route that the system names, even if its link is dead. Without this, interfaces with a default
+    /// route of their own are tried too where there is no answer.
+    #[arg(long)]
+    no_race: bool,
     /// The limit for connecting, TLS included, in seconds.
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     connect_timeout: Option<Duration>,
@@ -142,6 +146,10 @@ impl GetArgs {
                 Ok(address) => builder.local_address(address),
                 Err(_) => builder.interface(name),
             };
+        } else if !self.no_race {
+            // The first is the one that the routes name anyway. A host whose routes can't be read has no others.
+            let ways = mptcp_paths::ways_out().unwrap_or_default();
+            builder = builder.race_interfaces(ways.into_iter().skip(1).map(|way| way.interface));
         }
         if let Some(limit) = self.connect_timeout {
             builder = builder.connect_timeout(limit);

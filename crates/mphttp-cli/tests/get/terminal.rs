@@ -18,11 +18,10 @@ fn on_a_terminal(arguments: &[&str], stdout_too: bool) -> (Option<i32>, String) 
     let terminal = openpty(Some(&size), None).unwrap();
     let mut command = command();
     command.args(arguments).env("TERM", "xterm").stderr(terminal.slave.try_clone().unwrap());
-    let slave = Stdio::from(terminal.slave);
-    command.stdout(if stdout_too { slave } else { Stdio::null() });
+    command.stdout(if stdout_too { terminal.slave.try_clone().unwrap().into() } else { Stdio::null() });
     let mut running: Child = command.spawn().unwrap();
     // Its ends of the terminal must be the last: reading ends, with an error, when they are gone.
-    drop(command);
+    drop((command, terminal.slave));
     let mut shown = Vec::new();
     let _ = File::from(terminal.master).read_to_end(&mut shown);
     (running.wait().unwrap().code(), String::from_utf8_lossy(&shown).into_owned())

@@ -57,6 +57,13 @@ impl ClientBuilder {
         self
     }
 
+    /// Tries these interfaces too where the way that the routes name gives no answer, so that a default route into a
+    /// dead link costs a fraction of a second: see [`Connector::race_interfaces`]. None by default.
+    pub fn race_interfaces(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.connector = self.connector.race_interfaces(names);
+        self
+    }
+
     /// Binds this local address.
     pub fn local_address(mut self, address: IpAddr) -> Self {
         self.connector = self.connector.local_address(address);

@@ -64,6 +64,9 @@ const CONNECTION_WINDOW: u32 = 16 << 20;
 /// What one read may take: a system call for every 8 KiB would be felt at a gigabit a second.
 const READ_BUFFER: usize = 256 << 10;
 
+/// How often one request may meet a connection that was closed while it was kept.
+const STALE: u32 = 3;
+
 type Pool = legacy::Client<Dialer, Body>;
 
 /// An HTTP client. Cheap to clone; clones share connections.
@@ -228,14 +231,25 @@ impl Client {
         for (name, value) in &settings.headers {
             headers.entry(name).or_insert_with(|| value.clone());
         }
-        let mut redirects = 0;
+        let (mut redirects, mut stale) = (0, 0);
         loop {
             let kept = body.try_clone();
             let mut request = http::Request::new(body);
             *request.method_mut() = method.clone();
             *request.uri_mut() = uri(&url)?;
             *request.headers_mut() = headers.clone();
-            let response = self.once(request, &url, protocol, limits).await?;
+            let response = match self.once(request, &url, protocol, limits).await {
+                Ok(response) => response,
+                // RFC 9112 section 9.3.1: a kept connection may be closed just as it is used again.
+                Err(Failed { stale: true, .. })
+                    if method.is_idempotent() && kept.is_some() && stale < STALE =>
+                {
+                    stale += 1;
+                    body = kept.unwrap_or_default();
+                    continue;
+                }
+                Err(failed) => return Err(failed.error),
+            };
             if settings.redirect_limit == 0 {
                 return Ok(response);
             }
@@ -250,7 +264,7 @@ impl Client {
                 // A stream can't be sent again: the redirect is the caller's to follow.
                 (true, None) => return Ok(response),
             };
-            redirects += 1;
+            (redirects, stale) = (redirects + 1, 0);
             if redirects > settings.redirect_limit {
                 return Err(Error::TooManyRedirects { limit: settings.redirect_limit, url: next.url.into() });
             }
@@ -269,7 +283,7 @@ impl Client {
         url: &Url,
         protocol: Protocol,
         limits: Limits,
-    ) -> Result<Response, Error> {
+    ) -> Result<Response, Failed> {
         if let Some(value) = self.0.proxies.authorization(request.uri()) {
             request.headers_mut().insert(PROXY_AUTHORIZATION, value);
         }
@@ -303,7 +317,7 @@ impl Client {
         mut request: http::Request<Body>,
         protocol: Protocol,
         limits: Limits,
-    ) -> Result<http::Response<Received>, Error> {
+    ) -> Result<http::Response<Received>, Failed> {
         let authority: Arc<str> = request.uri().authority().map_or("", |authority| authority.as_str()).into();
         let captured = capture_connection(&mut request);
         let responding = self.pool(protocol).request(request);
@@ -312,19 +326,46 @@ impl Client {
             Some(after) => tokio::select! {
                 biased;
                 result = responding => result,
-                () = silence(captured, after) => return Err(Error::Timeout { phase: Phase::Read, after }),
+                () = silence(captured.clone(), after) => {
+                    return Err(Error::Timeout { phase: Phase::Read, after }.into());
+                }
             },
         };
         let limit = self.0.settings.max_header_bytes;
-        let mut response = result.map_err(|error| classify::of_request(error, &authority, limit))?;
+        let mut response = result.map_err(|error| {
+            let error = classify::of_request(error, &authority, limit);
+            let closed = matches!(error, Error::NoAnswer { .. } | Error::Broken { .. });
+            let reused = connection_of(&captured).is_some_and(|connection| connection.is_used());
+            Failed { stale: closed && reused, error }
+        })?;
         if head_bytes(response.headers()) > limit {
-            return Err(Error::HeadersTooLarge { host: authority.to_string(), limit });
+            return Err(Error::HeadersTooLarge { host: authority.to_string(), limit }.into());
         }
         let known =
             Known { coding: known_coding(response.headers()), length: response.body().size_hint().exact() };
         response.extensions_mut().insert(known);
         Ok(response.map(|incoming| Received::new(incoming, authority, limits)))
     }
+}
+
+/// A failed exchange.
+struct Failed {
+    error: Error,
+    /// Whether it may be for no other reason than that a kept connection was closed.
+    stale: bool,
+}
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Self {
+        Self { error, stale: false }
+    }
+}
+
+/// The connection that was found for a request.
+fn connection_of(captured: &CaptureConnection) -> Option<ConnectionInfo> {
+    let mut extensions = http::Extensions::new();
+    captured.connection_metadata().as_ref()?.get_extras(&mut extensions);
+    extensions.remove()
 }
 
 /// What is known of a body before it is decompressed.
@@ -355,11 +396,7 @@ async fn silence(mut captured: CaptureConnection, limit: Duration) {
     // The reference it gives must not live across the next wait.
     drop(captured.wait_for_connection_metadata().await);
     let start = std::time::Instant::now();
-    let mut extensions = http::Extensions::new();
-    if let Some(connected) = &*captured.connection_metadata() {
-        connected.get_extras(&mut extensions);
-    }
-    let connection = extensions.remove::<ConnectionInfo>();
+    let connection = connection_of(&captured);
     loop {
         let last = connection.as_ref().map_or(start, |connection| connection.last_write().max(start));
         let due = last + limit;

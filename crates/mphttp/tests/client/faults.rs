@@ -152,3 +152,14 @@ async fn a_slow_upload_is_not_silence() {
     let request = client.post(format!("http://{slow}/")).body(mphttp::Body::stream(pieces));
     assert_eq!(request.send().await.unwrap().text().await.unwrap(), "ok");
 }
+
+#[tokio::test]
+async fn a_connection_closed_while_it_was_kept_is_replaced() {
+    // Closed after each answer, without a word: whoever uses it again is late.
+    let address = answer("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", Duration::ZERO);
+    let client = tcp();
+    for _ in 0..200 {
+        let response = client.get(format!("http://{address}/")).send().await.unwrap();
+        assert_eq!(response.text().await.unwrap(), "ok");
+    }
+}

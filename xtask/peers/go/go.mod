@@ -1,0 +1,3 @@
+module mphttp-peer
+
+go 1.24

@@ -1,0 +1,60 @@
+//! The program behind `cargo xtask bench`: measures, always against a peer in the same run, and writes what it found.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+mod http;
+mod layer;
+mod load;
+mod measure;
+mod programs;
+mod raw;
+mod report;
+
+#[derive(Parser)]
+struct Cli {
+    /// Few rounds and little data: shows that it works
+    #[arg(long, global = true)]
+    quick: bool,
+    /// The directory for the tables
+    #[arg(long, global = true, default_value = "docs/benchmarks")]
+    out: PathBuf,
+    #[command(subcommand)]
+    bench: Bench,
+}
+
+#[derive(Subcommand)]
+enum Bench {
+    /// What mptcp-socket costs per connect and per byte, against raw sockets
+    Layer,
+    /// mphttp against Go's net/http, as client and server, over TCP and MPTCP
+    Http(http::Args),
+    /// Send many requests and print what came of it: a client in the bench `http`
+    #[command(hide = true)]
+    Load(load::Args),
+}
+
+fn main() -> ExitCode {
+    match run(&Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: &Cli) -> Result<()> {
+    // Measurements begin in an empty network, of which loopback is all; the load runs in the network of its measurement.
+    if !matches!(cli.bench, Bench::Load(_)) {
+        netlab::enter()?;
+    }
+    match &cli.bench {
+        Bench::Layer => layer::run(cli.quick)?.write(&cli.out, "overhead"),
+        Bench::Http(args) => http::run(args, cli.quick)?.write(&cli.out, "http"),
+        Bench::Load(args) => load::run(args),
+    }
+}

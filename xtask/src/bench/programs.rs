@@ -1,0 +1,246 @@
+//! The programs that the HTTP bench compares, each as client and as server: `mphttp` and the peer written with Go's
+//! net/http.
+
+use std::fmt;
+use std::io::Read;
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use mphttp::Protocol;
+use netlab::Host;
+use serde::Deserialize;
+
+use crate::load::Outcome;
+
+/// Where the two programs are.
+#[derive(clap::Args)]
+pub struct Paths {
+    /// The program `mphttp`, built for release
+    #[arg(long)]
+    mphttp: PathBuf,
+    /// The peer's program
+    #[arg(long)]
+    go_peer: PathBuf,
+}
+
+/// Whose HTTP it is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Who {
+    Mphttp,
+    Go,
+}
+
+impl fmt::Display for Who {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if *self == Self::Mphttp { "mphttp" } else { "Go" })
+    }
+}
+
+/// Where a program runs: on a host of the lab, or on this one, whose loopback is all its network.
+#[derive(Clone, Copy)]
+pub enum Place<'a> {
+    Here,
+    On(&'a Host),
+}
+
+impl Place<'_> {
+    fn spawn(self, mut command: Command) -> Result<Child> {
+        command.stdin(Stdio::null());
+        let shown = format!("{command:?}");
+        match self {
+            Self::Here => command.spawn(),
+            Self::On(host) => host.spawn(command),
+        }
+        .with_context(|| format!("can't start {shown}"))
+    }
+
+    fn connects(self, address: SocketAddr) -> Result<bool> {
+        let attempt = move || TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_ok();
+        Ok(match self {
+            Self::Here => attempt(),
+            Self::On(host) => host.run(attempt)?,
+        })
+    }
+}
+
+/// A running server, ended when dropped.
+pub struct Server {
+    pub who: Who,
+    pub protocol: Protocol,
+    port: u16,
+    child: Child,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The fields of `mphttp get --json` and of the peer's output that are compared.
+#[derive(Deserialize)]
+struct Got {
+    status: u16,
+    bytes: u64,
+    seconds: f64,
+    protocol: String,
+}
+
+impl Paths {
+    /// Starts a server of `directory` and waits until it answers.
+    ///
+    /// # Errors
+    /// When it can't be started, or doesn't answer within ten seconds.
+    pub fn serve(
+        &self,
+        who: Who,
+        protocol: Protocol,
+        port: u16,
+        directory: &Path,
+        place: Place<'_>,
+    ) -> Result<Server> {
+        let protocol_word = protocol.to_string();
+        let mut command = match who {
+            Who::Mphttp => {
+                let mut command = Command::new(&self.mphttp);
+                command.arg("serve").arg(directory).args(["--bind", "0.0.0.0", "--protocol", &protocol_word]);
+                // The peer writes no access log either.
+                command.args(["--quiet", "--access-log", "off", "--port", &port.to_string()]);
+                command
+            }
+            Who::Go => {
+                let mut command = Command::new(&self.go_peer);
+                command.args([
+                    "serve",
+                    "-addr",
+                    &format!("0.0.0.0:{port}"),
+                    "-protocol",
+                    &protocol_word,
+                    "-dir",
+                ]);
+                command.arg(directory);
+                command
+            }
+        };
+        command.stdout(Stdio::null());
+        let mut server = Server { who, protocol, port, child: place.spawn(command)? };
+        let begun = Instant::now();
+        while !place.connects(SocketAddr::from(([127, 0, 0, 1], port)))? {
+            if let Some(status) = server.child.try_wait()? {
+                bail!("the server of {who} ended at once: {status}");
+            }
+            ensure!(begun.elapsed() < Duration::from_secs(10), "the server of {who} doesn't answer");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(server)
+    }
+
+    /// Fetches a file from `server` (reached at `address`) into `output`, and says how many seconds it took, by the
+    /// client's own clock.
+    ///
+    /// # Errors
+    /// When it failed, is not whole, or came over another protocol than that of the server, which the client asked for.
+    pub fn get(
+        &self,
+        client: Who,
+        server: &Server,
+        address: &str,
+        file: &SharedFile,
+        place: Place<'_>,
+    ) -> Result<f64> {
+        let url = format!("http://{address}:{}/{}", server.port, file.name);
+        let protocol = server.protocol.to_string();
+        let mut command = match client {
+            Who::Mphttp => {
+                let mut command = Command::new(&self.mphttp);
+                command.args(["get", &url, "--protocol", &protocol, "--json", "-q", "-o"]);
+                command
+            }
+            Who::Go => {
+                let mut command = Command::new(&self.go_peer);
+                command.args(["get", "-url", &url, "-protocol", &protocol, "-o"]);
+                command
+            }
+        };
+        command.arg(&file.output);
+        let got: Got = serde_json::from_str(&output(place.spawn(piped(command))?)?)?;
+        ensure!(got.status == 200 && got.bytes == file.size, "status {}, {} bytes", got.status, got.bytes);
+        ensure!(got.protocol == protocol, "asked for {protocol}, got {}", got.protocol);
+        Ok(got.seconds)
+    }
+
+    /// Sends many requests for a small file to `server` on this host and says how many microseconds one took.
+    ///
+    /// # Errors
+    /// When one failed, or any connection spoke another protocol.
+    pub fn load(&self, client: Who, server: &Server, file: &SharedFile, load: Load) -> Result<f64> {
+        let url = format!("http://127.0.0.1:{}/{}", server.port, file.name);
+        let protocol = server.protocol.to_string();
+        let (requests, workers) = (load.requests.to_string(), load.workers.to_string());
+        let command = match client {
+            Who::Mphttp => {
+                let mut command = Command::new(std::env::current_exe()?);
+                command.args(["load", "--url", &url, "--protocol", &protocol]);
+                command.args(["--requests", &requests, "--workers", &workers]);
+                if !load.reuse {
+                    command.arg("--no-reuse");
+                }
+                command
+            }
+            Who::Go => {
+                let mut command = Command::new(&self.go_peer);
+                command.args(["load", "-url", &url, "-protocol", &protocol]);
+                command.args([
+                    "-requests",
+                    &requests,
+                    "-workers",
+                    &workers,
+                    &format!("-reuse={}", load.reuse),
+                ]);
+                command
+            }
+        };
+        let outcome: Outcome = serde_json::from_str(&output(Place::Here.spawn(piped(command))?)?)?;
+        let Outcome { requests, failed, bytes, seconds, protocol: spoken } = outcome;
+        ensure!(
+            failed == 0 && bytes == requests * file.size,
+            "{failed} of {requests} failed, {bytes} bytes came"
+        );
+        ensure!(spoken == protocol, "asked for {protocol}, got {spoken}");
+        Ok(seconds * 1e6 / f64::from(load.requests))
+    }
+}
+
+/// Many requests.
+#[derive(Clone, Copy)]
+pub struct Load {
+    pub requests: u32,
+    pub workers: u32,
+    /// Whether connections are kept alive; else every request has one of its own.
+    pub reuse: bool,
+}
+
+/// A served file, and where fetched copies of it go.
+pub struct SharedFile {
+    pub name: &'static str,
+    pub size: u64,
+    pub output: PathBuf,
+}
+
+fn piped(mut command: Command) -> Command {
+    command.stdout(Stdio::piped());
+    command
+}
+
+/// What a child prints until it ends well.
+fn output(mut child: Child) -> Result<String> {
+    let mut text = String::new();
+    child.stdout.take().context("no pipe")?.read_to_string(&mut text)?;
+    let status = child.wait()?;
+    ensure!(status.success(), "the client failed: {status}");
+    Ok(text)
+}

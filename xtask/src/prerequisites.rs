@@ -1,0 +1,94 @@
+//! What must be installed before a step can mean anything, and how to get it: a missing program is said at once instead
+//! of as a strange failure half an hour later.
+
+use std::path::Path;
+
+use anyhow::{Result, bail};
+
+/// A program that steps need.
+#[derive(PartialEq)]
+pub struct Program {
+    /// Its names, any of which will do.
+    names: &'static [&'static str],
+    /// What it is needed for.
+    purpose: &'static str,
+    /// How to install it.
+    remedy: &'static str,
+}
+
+/// A C compiler: aws-lc-rs, the cryptography under rustls, compiles C. It needs no cmake on the targets built here.
+pub const C_COMPILER: Program = Program {
+    names: &["cc", "gcc", "clang"],
+    purpose: "compiles aws-lc-rs",
+    remedy: "apt-get install gcc libc6-dev",
+};
+/// rustfmt.
+pub const RUSTFMT: Program =
+    Program { names: &["cargo-fmt"], purpose: "checks formatting", remedy: "rustup component add rustfmt" };
+/// clippy.
+pub const CLIPPY: Program = Program {
+    names: &["cargo-clippy"],
+    purpose: "looks for mistakes",
+    remedy: "rustup component add clippy",
+};
+/// curl, a peer in the end-to-end tests.
+pub const CURL: Program =
+    Program { names: &["curl"], purpose: "a client in the end-to-end tests", remedy: "apt-get install curl" };
+/// Python, whose http.client is a peer in the end-to-end tests.
+pub const PYTHON: Program = Program {
+    names: &["python3"],
+    purpose: "http.client is a client in the end-to-end tests",
+    remedy: "apt-get install python3 python3-venv",
+};
+/// A browser, a peer in the end-to-end tests.
+pub const CHROMIUM: Program = Program {
+    names: &["chromium", "chromium-browser", "google-chrome"],
+    purpose: "the headless browser of the end-to-end tests",
+    remedy: "apt-get install chromium",
+};
+
+/// # Errors
+/// When any of `programs` is not in `PATH`: one line for each, with its remedy.
+pub fn check(programs: &[&Program]) -> Result<()> {
+    let missing: Vec<String> = programs
+        .iter()
+        .filter(|program| !program.names.iter().any(|name| is_in_path(name)))
+        .map(|program| format!("  {} ({}): {}", program.names[0], program.purpose, program.remedy))
+        .collect();
+    if !missing.is_empty() {
+        bail!("not installed (.ci/run installs what a Debian lacks):\n{}", missing.join("\n"));
+    }
+    Ok(())
+}
+
+fn is_in_path(name: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|directory| is_program(&directory.join(name)))
+}
+
+#[cfg(unix)]
+fn is_program(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    path.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+}
+
+#[cfg(not(unix))]
+fn is_program(path: &Path) -> bool {
+    path.with_extension("exe").is_file() || path.is_file()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_program_is_named_with_its_remedy() {
+        const ABSENT: Program =
+            Program { names: &["no-such-program"], purpose: "is never there", remedy: "make it" };
+        const SHELL: Program = Program { names: &["also-not-there", "sh"], purpose: "", remedy: "" };
+        assert!(check(&[&SHELL]).is_ok(), "any of several names will do");
+        let error = check(&[&SHELL, &ABSENT]).unwrap_err().to_string();
+        assert!(error.ends_with("  no-such-program (is never there): make it"), "{error}");
+        assert!(!error.contains("also-not-there"), "{error}");
+    }
+}

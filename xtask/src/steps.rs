@@ -1,0 +1,120 @@
+//! The steps of `cargo xtask test`: what each is called, what it proves, what it needs and what it runs.
+
+use anyhow::{Context, Result};
+
+use crate::command::{cargo, command, output, run, target_dir};
+use crate::prerequisites::{C_COMPILER, CHROMIUM, CLIPPY, CURL, PYTHON, Program, RUSTFMT};
+
+/// What is said of the whole run, for steps that can heed it.
+#[derive(Clone, Copy)]
+pub struct Options {
+    /// Go on after a failing test binary.
+    pub keep_going: bool,
+}
+
+/// One step.
+pub struct Step {
+    /// The name on the command line.
+    pub name: &'static str,
+    /// What it proves.
+    pub about: &'static str,
+    /// Programs without which it can't run.
+    pub needs: &'static [&'static Program],
+    /// Does it; the text says what it had to leave out, if anything.
+    pub run: fn(Options) -> Result<Option<String>>,
+}
+
+/// Every step, cheapest first, so that a small mistake is said soon.
+pub const STEPS: &[Step] = &[
+    Step { name: "fmt", about: "the sources are formatted", needs: &[&RUSTFMT], run: fmt },
+    Step { name: "clippy", about: "no warnings in any target", needs: &[&C_COMPILER, &CLIPPY], run: clippy },
+    Step {
+        name: "portability",
+        about: "mptcp-socket builds, and falls back, where there is no MPTCP",
+        needs: &[&C_COMPILER],
+        run: portability,
+    },
+    Step {
+        name: "test",
+        about: "unit, end-to-end and lab tests",
+        needs: &[&C_COMPILER, &CURL, &PYTHON, &CHROMIUM],
+        run: test,
+    },
+    Step {
+        name: "docs",
+        about: "the documentation builds without warnings and its examples work",
+        needs: &[&C_COMPILER],
+        run: docs,
+    },
+];
+
+fn fmt(_: Options) -> Result<Option<String>> {
+    run(cargo().args(["fmt", "--all", "--check"]))?;
+    Ok(None)
+}
+
+fn clippy(_: Options) -> Result<Option<String>> {
+    let all = ["--workspace", "--all-targets", "--all-features", "--locked"];
+    run(cargo().arg("clippy").args(all).args(["--", "-D", "warnings"]))?;
+    Ok(None)
+}
+
+/// Targets whose kernels have no MPTCP sockets; `cargo check` needs their std but neither their linker nor their libc.
+const FOREIGN: &[&str] = &["x86_64-apple-darwin", "x86_64-pc-windows-gnu", "x86_64-unknown-freebsd"];
+
+fn portability(options: Options) -> Result<Option<String>> {
+    // The fallback can be forced on Linux: it compiles everywhere, and its tests run everywhere. A target directory of
+    // its own, because other RUSTFLAGS would have everything rebuilt twice a run.
+    let mut tests = cargo();
+    tests
+        .env("RUSTFLAGS", "--cfg mptcp_socket_no_mptcp")
+        .args(["test", "--package", "mptcp-socket", "--all-features", "--locked", "--target-dir"])
+        .arg(target_dir().join("no-mptcp"));
+    run(keep_going(&mut tests, options))?;
+
+    // Without rustup nobody knows which targets there are, which is as good as none.
+    let installed = output(command("rustup").args(["target", "list", "--installed"])).unwrap_or_default();
+    let (here, absent): (Vec<&str>, Vec<&str>) =
+        FOREIGN.iter().partition(|target| installed.lines().any(|line| line.trim() == **target));
+    for target in here {
+        run(cargo().args([
+            "check",
+            "--package",
+            "mptcp-socket",
+            "--all-features",
+            "--locked",
+            "--target",
+            target,
+        ]))?;
+    }
+    let left_out = format!("not checked, std not installed (rustup target add): {}", absent.join(" "));
+    Ok((!absent.is_empty()).then_some(left_out))
+}
+
+fn test(options: Options) -> Result<Option<String>> {
+    // `--tests` is everything but the documentation's examples, which the next step runs.
+    let mut tests = cargo();
+    tests.args(["test", "--workspace", "--all-features", "--locked", "--tests"]);
+    run(keep_going(&mut tests, options))?;
+    Ok(None)
+}
+
+fn docs(_: Options) -> Result<Option<String>> {
+    let all = ["--workspace", "--all-features", "--locked"];
+    run(cargo().env("RUSTDOCFLAGS", "-D warnings").args(["doc", "--no-deps"]).args(all))?;
+    run(cargo().args(["test", "--doc"]).args(all))?;
+    Ok(None)
+}
+
+fn keep_going(command: &mut std::process::Command, options: Options) -> &mut std::process::Command {
+    if options.keep_going { command.arg("--no-fail-fast") } else { command }
+}
+
+/// # Errors
+/// When there is no step of that name; the text lists those there are.
+pub fn find(name: &str) -> Result<&'static Step> {
+    STEPS.iter().find(|step| step.name == name).with_context(|| {
+        let names: Vec<_> = STEPS.iter().map(|step| step.name).collect();
+        format!("there is no step `{name}`; the steps are {}", names.join(", "))
+    })
+}
