@@ -29,6 +29,8 @@ enum Name {
     Layer,
     /// mphttp against Go's net/http, on two links and over loopback
     Http,
+    /// What a fetch costs where MPTCP can't be had, beside Go and curl
+    Fallback,
 }
 
 /// Runs the benches that `args` names.
@@ -47,10 +49,11 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             Name::Layer => {
                 bench.arg("layer");
             }
-            Name::Http => {
+            Name::Http | Name::Fallback => {
                 run_command(cargo().args(release).args(["--package", "mphttp-cli"]))?;
                 let peer = GoPeer::build()?;
-                bench.arg("http").arg("--mphttp").arg(programs.join("mphttp"));
+                let name = if *name == Name::Http { "http" } else { "fallback" };
+                bench.arg(name).arg("--mphttp").arg(programs.join("mphttp"));
                 bench.arg("--go-peer").arg(peer.program).arg("--go-version").arg(peer.version);
             }
         }

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
+mod fallback;
 mod http;
 mod layer;
 mod load;
@@ -32,6 +33,8 @@ enum Bench {
     Layer,
     /// mphttp against Go's net/http, as client and server, over TCP and MPTCP
     Http(http::Args),
+    /// What a fetch costs where MPTCP can't be had, beside Go and curl
+    Fallback(fallback::Args),
     /// Send many requests and print what came of it: a client in the bench `http`
     #[command(hide = true)]
     Load(load::Args),
@@ -55,6 +58,7 @@ fn run(cli: &Cli) -> Result<()> {
     match &cli.bench {
         Bench::Layer => layer::run(cli.quick)?.write(&cli.out, "overhead"),
         Bench::Http(args) => http::run(args, cli.quick)?.write(&cli.out, "http"),
+        Bench::Fallback(args) => fallback::run(args, cli.quick, &cli.out),
         Bench::Load(args) => load::run(args),
     }
 }

@@ -91,6 +91,11 @@ struct Got {
 }
 
 impl Paths {
+    /// The program of one of the two.
+    pub fn program(&self, who: Who) -> &Path {
+        if who == Who::Mphttp { &self.mphttp } else { &self.go_peer }
+    }
+
     /// Starts a server of `directory` and waits until it answers.
     ///
     /// # Errors

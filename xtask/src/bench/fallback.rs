@@ -1,0 +1,282 @@
+//! The bench `fallback`: what a fetch costs, and whether it works at all, where MPTCP can't be had. Each client meets each
+//! situation on hosts of its own, since the kernel's memory of one would be another's surprise.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use mphttp::Protocol;
+use netlab::{BoxKind, Host, Lab, LinkSpec, Rate, Segments};
+use serde::Serialize;
+
+use crate::programs::{Paths, Place, Who};
+use crate::report::{Environment, said_by};
+
+/// What the bench needs to know.
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    paths: Paths,
+    /// The Go toolchain that the peer was built with
+    #[arg(long)]
+    go_version: String,
+}
+
+/// Longer than any kernel or client here needs to fall back by itself.
+const LIMIT: Duration = Duration::from_secs(15);
+const DELAY: Duration = Duration::from_millis(10);
+const PORT: u16 = 8000;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Situation {
+    Passes,
+    TcpServer,
+    HostWithout,
+    Stripped,
+    Dropped,
+    Reset,
+    DeadRoute,
+}
+
+impl Situation {
+    const ALL: [Self; 7] = [
+        Self::Passes,
+        Self::TcpServer,
+        Self::HostWithout,
+        Self::Stripped,
+        Self::Dropped,
+        Self::Reset,
+        Self::DeadRoute,
+    ];
+
+    const fn text(self) -> &'static str {
+        match self {
+            Self::Passes => "MPTCP passes",
+            Self::TcpServer => "the server listens with TCP",
+            Self::HostWithout => "the client's host has MPTCP off",
+            Self::Stripped => "a box strips MPTCP options",
+            Self::Dropped => "a box swallows SYNs with MPTCP",
+            Self::Reset => "a box resets SYNs with MPTCP",
+            Self::DeadRoute => "the default route's link is dead, a second one is not",
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Client {
+    Tcp,
+    Mphttp,
+    Go,
+    Curl,
+}
+
+impl Client {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Tcp => "plain TCP (mphttp)",
+            Self::Mphttp => "mphttp",
+            Self::Go => "Go",
+            Self::Curl => "curl by mptcpize",
+        }
+    }
+
+    fn command(self, paths: &Paths, url: &str) -> Command {
+        let mut command = match self {
+            Self::Tcp | Self::Mphttp => Command::new(paths.program(Who::Mphttp)),
+            Self::Go => Command::new(paths.program(Who::Go)),
+            Self::Curl => Command::new("mptcpize"),
+        };
+        match self {
+            Self::Tcp => {
+                command.args(["get", url, "-q", "-o", "/dev/null", "--noproxy", "--protocol", "tcp"])
+            }
+            Self::Mphttp => command.args(["get", url, "-q", "-o", "/dev/null", "--noproxy"]),
+            Self::Go => command.args(["get", "-url", url, "-protocol", "mptcp"]),
+            Self::Curl => command.args(["run", "curl", "-s", "-o", "/dev/null", "--noproxy", "*", url]),
+        };
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+    }
+}
+
+/// What became of a client in a situation.
+#[derive(Serialize)]
+struct Outcome {
+    situation: &'static str,
+    client: &'static str,
+    /// Seconds from the start of the program to its end, in each round; nothing where it did not end in time.
+    seconds: Vec<f64>,
+    /// Whether it brought the file, in every round.
+    works: bool,
+    /// Whether the kernel then switched MPTCP off for the whole host.
+    black_holed: bool,
+}
+
+impl Outcome {
+    fn text(&self, rounds: usize) -> String {
+        let mut seconds = self.seconds.clone();
+        seconds.sort_by(f64::total_cmp);
+        let time = seconds.get(seconds.len() / 2).map(|median| format!("{median:.3} s"));
+        match time {
+            _ if self.seconds.len() < rounds => format!("**hangs** (more than {} s)", LIMIT.as_secs()),
+            Some(time) if self.works && self.black_holed => {
+                format!("{time}, *then MPTCP is off for the host*")
+            }
+            Some(time) if self.works => time,
+            Some(time) => format!("**fails** after {time}"),
+            None => "not run".into(),
+        }
+    }
+}
+
+/// Measures and writes the table.
+///
+/// # Errors
+/// When a lab, a server or a file can't be made.
+pub fn run(args: &Args, quick: bool, out: &Path) -> Result<()> {
+    let rounds = if quick { 1 } else { 3 };
+    let mut clients = vec![Client::Tcp, Client::Mphttp, Client::Go];
+    let curl = Command::new("mptcpize").arg("--help").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    if curl.is_ok() {
+        clients.push(Client::Curl);
+    } else {
+        eprintln!("without curl: there is no mptcpize (Debian's package mptcpize)");
+    }
+    let folder = Folder::new()?;
+    let mut outcomes = Vec::new();
+    for situation in Situation::ALL {
+        for &client in &clients {
+            let mut outcome = Outcome {
+                situation: situation.text(),
+                client: client.name(),
+                seconds: Vec::new(),
+                works: true,
+                black_holed: false,
+            };
+            for _ in 0..rounds {
+                fetch(situation, client, &args.paths, &folder.0, &mut outcome)?;
+            }
+            eprintln!("{}: {}: {}", outcome.situation, outcome.client, outcome.text(rounds));
+            outcomes.push(outcome);
+        }
+    }
+    let versions = vec![
+        ("rustc".into(), said_by("rustc", &["--version"]).replace("rustc ", "")),
+        ("Go".into(), args.go_version.replace("go", "")),
+        ("curl".into(), said_by("curl", &["--version"]).split(' ').nth(1).unwrap_or("unknown").into()),
+    ];
+    write(out, &clients, &outcomes, rounds, &Environment::here(versions))
+}
+
+/// One fetch on fresh hosts.
+fn fetch(
+    situation: Situation,
+    client: Client,
+    paths: &Paths,
+    folder: &Path,
+    outcome: &mut Outcome,
+) -> Result<()> {
+    let lab = Lab::new()?;
+    let (phone, server) = (lab.host("client")?, lab.host("server")?);
+    let link = |name: &str| LinkSpec::new().name(name).rate(Rate::mbit(100)).delay(DELAY);
+    let kind = match situation {
+        Situation::Stripped => Some(BoxKind::StripMptcp { segments: Segments::All, direction: None }),
+        Situation::Dropped => Some(BoxKind::DropMptcpSyn),
+        Situation::Reset => Some(BoxKind::ResetMptcpSyn),
+        _ => None,
+    };
+    let first = lab.link(&phone, &server, kind.into_iter().fold(link("first"), LinkSpec::middlebox))?;
+    lab.link(&phone, &server, link("second"))?;
+    let protocol = if situation == Situation::TcpServer { Protocol::Tcp } else { Protocol::Mptcp };
+    let serving = paths.serve(Who::Mphttp, protocol, PORT, folder, Place::On(&server))?;
+    match situation {
+        Situation::HostWithout => phone.sysctl("net.mptcp.enabled", "0")?,
+        Situation::DeadRoute => first.set_black_hole(true)?,
+        _ => {}
+    }
+    let url = format!("http://{}:{PORT}/small", first.address(&server)?);
+    let (seconds, works) = timed(&phone, client.command(paths, &url))?;
+    outcome.seconds.extend(seconds);
+    outcome.works &= works;
+    outcome.black_holed |= phone.counters()?.get("MPTcpExtBlackhole").is_some_and(|&count| count > 0);
+    drop(serving);
+    Ok(())
+}
+
+/// Runs a program to its end, or to the limit; says how long it took and whether it ended well.
+fn timed(host: &Host, command: Command) -> Result<(Option<f64>, bool)> {
+    let begun = Instant::now();
+    let mut child = host.spawn(command).context("can't start a client")?;
+    while begun.elapsed() < LIMIT {
+        if let Some(status) = child.try_wait()? {
+            return Ok((Some(begun.elapsed().as_secs_f64()), status.success()));
+        }
+        std::thread::sleep(Duration::from_micros(200));
+    }
+    child.kill()?;
+    child.wait()?;
+    Ok((None, false))
+}
+
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Result<Self> {
+        let path = std::env::temp_dir().join(format!("mphttp-bench-{}", std::process::id()));
+        fs::create_dir_all(&path).with_context(|| format!("can't make {}", path.display()))?;
+        fs::write(path.join("small"), "Hello, world!")?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn write(
+    out: &Path,
+    clients: &[Client],
+    outcomes: &[Outcome],
+    rounds: usize,
+    here: &Environment,
+) -> Result<()> {
+    let mut text = String::from("# Falling back\n\n");
+    let versions: Vec<_> = here.versions.iter().map(|(name, version)| format!("{name} {version}")).collect();
+    write!(
+        text,
+        "The time from the start of a program to its end, for a file of 13 bytes over links with a round trip of \
+         {} ms (so plain\nTCP needs two of them and its own start), median of {rounds}. Every client asks for MPTCP but \
+         the first.\n\nMeasured on {} with {}, {} CPUs ({}), {}. Every sample is in [fallback.json](fallback.json).\n\n",
+        2 * DELAY.as_millis(),
+        here.date,
+        here.kernel,
+        here.cpus,
+        here.cpu_model,
+        versions.join(", ")
+    )?;
+    let row = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
+    let heads = clients.iter().map(|client| client.name().to_owned());
+    text += &row([String::new()].into_iter().chain(heads).collect());
+    text += &format!("|---|{}\n", "---|".repeat(clients.len()));
+    for situation in Situation::ALL {
+        let cells = outcomes.iter().filter(|outcome| outcome.situation == situation.text());
+        let cells: Vec<_> = cells.map(|outcome| outcome.text(rounds)).collect();
+        ensure!(cells.len() == clients.len(), "a situation lacks a client");
+        text += &row([situation.text().to_owned()].into_iter().chain(cells).collect());
+    }
+    fs::create_dir_all(out).with_context(|| format!("can't make {}", out.display()))?;
+    let json = serde_json::json!({ "environment": here, "outcomes": outcomes });
+    for (name, content) in
+        [("fallback.md", text), ("fallback.json", serde_json::to_string_pretty(&json)? + "\n")]
+    {
+        let file = out.join(name);
+        fs::write(&file, content).with_context(|| format!("can't write {}", file.display()))?;
+        eprintln!("wrote {}", file.display());
+    }
+    Ok(())
+}
