@@ -20,7 +20,7 @@ use std::{
 };
 
 use libtest_mimic::{Arguments, Failed, Trial};
-use netlab::{BoxKind, Direction, Host, Lab, Link, LinkSpec, Rate, Segments};
+use netlab::{After, BoxKind, Direction, Host, Lab, Link, LinkSpec, Rate, Segments};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -47,6 +47,8 @@ fn main() -> ExitCode {
         ("a box that strips MPTCP leaves TCP, and get says so", stripped),
         ("a box that swallows MPTCP SYNs costs a fraction of a second", swallowed),
         ("a box that resets MPTCP SYNs costs a round trip", reset),
+        ("a box that starts to strip on one of two links", one_link_turns_hostile),
+        ("a box that starts to strip on the only link", only_link_turns_hostile),
         ("a default route into a dead link costs a fraction of a second", dead_route),
         ("10,000 requests on kept connections and 1,000 on new ones", many_requests),
         ("an ordinary user can run the demo", demo),
@@ -149,6 +151,15 @@ impl Bench {
         digest(&self.path("got"))
     }
 
+    /// Waits until the links have carried so many bytes to the client.
+    fn wait_for(&self, bytes: u64) {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while self.carried() < bytes {
+            assert!(Instant::now() < deadline, "the download does not get that far");
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
     /// Bytes that the links have carried to the client.
     fn carried(&self) -> u64 {
         self.links.iter().map(|link| link.traffic(Direction::BToA).unwrap().received_bytes).sum()
@@ -244,11 +255,7 @@ fn dies_half_way(which: usize, death: Death) {
     let _serving = bench.serve(&[]);
     let before = bench.carried();
     let getting = bench.get("big", &[]);
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while bench.carried() - before < 50 * MEGABYTE {
-        assert!(Instant::now() < deadline, "the download does not get to its half");
-        thread::sleep(Duration::from_millis(10));
-    }
+    bench.wait_for(before + 50 * MEGABYTE);
     match death {
         Death::Silent => bench.links[which].set_black_hole(true).unwrap(),
         Death::Carrier => bench.links[which].set_carrier(false).unwrap(),
@@ -330,6 +337,39 @@ fn reset() {
     let took = seconds(&got, "connect_seconds");
     // Two round trips of 10 ms, and far from any timer.
     assert!(took <= 0.1, "{took:.3} s");
+}
+
+fn one_link_turns_hostile() {
+    for which in [0, 1] {
+        let bench = Bench::two_links();
+        let digest = bench.file("big", 60 * MEGABYTE);
+        let _serving = bench.serve(&[]);
+        let before = bench.carried();
+        let getting = bench.get("big", &["--max-time", "30"]);
+        bench.wait_for(before + 20 * MEGABYTE);
+        let kind = BoxKind::StripMptcp { segments: Segments::All, direction: None };
+        bench.links[which].set_box(Some(kind)).unwrap();
+        // The kernel gives up that subflow and goes on with the other.
+        let got = getting.json();
+        assert_eq!(bench.got(), digest);
+        assert_eq!(got["protocol"], "mptcp");
+    }
+}
+
+fn only_link_turns_hostile() {
+    let bench = boxed(BoxKind::StripAfter(After::Bytes(500_000)));
+    let digest = bench.file("big", 5 * MEGABYTE);
+    let _serving = bench.serve(&[]);
+    let output = bench.get("big", &["--max-time", "20"]).child.wait_with_output().unwrap();
+    let said: Value = serde_json::from_slice(&output.stdout).unwrap();
+    println!("{said}");
+    // The kernel can't always go on. Whole, or an error: never a file that is neither.
+    if output.status.success() {
+        assert_eq!(bench.got(), digest);
+        assert_eq!((said["protocol"].as_str(), said["why_tcp"].as_str()), (Some("tcp"), Some("fell-back")));
+    } else {
+        assert!(said["error"]["message"].is_string() && !bench.path("got").exists());
+    }
 }
 
 fn dead_route() {

@@ -3,6 +3,7 @@
 use std::{
     io,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream},
+    sync::Arc,
 };
 
 #[cfg(feature = "tokio")]
@@ -37,6 +38,7 @@ pub struct Listen {
     reuse_address: bool,
     reuse_port: bool,
     only_v6: bool,
+    fast_open: Option<u32>,
     options: SocketOptions,
 }
 
@@ -52,6 +54,7 @@ impl Listen {
             reuse_address: cfg!(unix),
             reuse_port: false,
             only_v6: false,
+            fast_open: None,
             options: SocketOptions::default(),
         }
     }
@@ -84,7 +87,15 @@ impl Listen {
         self
     }
 
-    /// Options for the listener, which accepted sockets inherit. Refused ones are reported, never fatal.
+    /// `TCP_FASTOPEN`: clients may send data with the SYN (RFC 7413); so many of them may wait. Only a listener has
+    /// this: a client's fast open reports a connection before there is one, which no race could judge.
+    #[must_use]
+    pub fn fast_open(mut self, waiting: u32) -> Self {
+        self.fast_open = Some(waiting);
+        self
+    }
+
+    /// Options for the listener and for what it accepts. Refused ones are reported, never fatal.
     #[must_use]
     pub fn options(mut self, options: SocketOptions) -> Self {
         self.options = options;
@@ -103,7 +114,8 @@ impl Listen {
             return Err(Error::NotMptcp { reason, peer: None });
         }
         let refused = self.set_up(&socket, address).map_err(|source| Error::Listen { address, source })?;
-        let accepts = Accepts { protocol: self.protocol, why_tcp: reason };
+        let options = Arc::new(self.options.clone());
+        let accepts = Accepts { protocol: self.protocol, why_tcp: reason, options };
         Ok(Listening { listener: socket.into(), accepts, refused })
     }
 
@@ -132,7 +144,12 @@ impl Listen {
         if self.reuse_port {
             socket.set_reuse_port(true)?;
         }
-        let refused = self.options.apply(socket);
+        let mut refused = self.options.apply(socket);
+        if let Some(waiting) = self.fast_open
+            && let Err(error) = sys::set_fast_open(socket, waiting)
+        {
+            refused.push(Refused { option: "TCP_FASTOPEN", error });
+        }
         socket.bind(&address.into())?;
         socket.listen(i32::try_from(self.backlog).unwrap_or(i32::MAX))?;
         Ok(refused)
@@ -147,10 +164,11 @@ fn is_no_family(error: &io::Error) -> bool {
 }
 
 /// What a listener was made with: turns accepted sockets into ones of known [`Origin`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Accepts {
     protocol: Protocol,
     why_tcp: Option<Reason>,
+    options: Arc<SocketOptions>,
 }
 
 impl Accepts {
@@ -158,8 +176,10 @@ impl Accepts {
     #[must_use]
     pub fn of(listener: &impl AsFd) -> Self {
         match sys::is_mptcp_socket(listener) {
-            Ok(true) => Self { protocol: Protocol::Mptcp, why_tcp: None },
-            _ => Self { protocol: Protocol::Tcp, why_tcp: Some(Reason::NotRequested) },
+            Ok(true) => Self { protocol: Protocol::Mptcp, why_tcp: None, options: Arc::default() },
+            _ => {
+                Self { protocol: Protocol::Tcp, why_tcp: Some(Reason::NotRequested), options: Arc::default() }
+            }
         }
     }
 
@@ -181,6 +201,12 @@ impl Accepts {
     #[must_use]
     pub const fn why_tcp(&self) -> Option<Reason> {
         self.why_tcp
+    }
+
+    /// Sets the listener's options on a connection that it accepted, and reports those that it refuses. They are
+    /// inherited in part only: an MPTCP listener can't hand on to its TCP clients what it refused itself.
+    pub fn set_options(&self, stream: &impl AsFd) -> Vec<Refused> {
+        self.options.apply(stream)
     }
 
     /// The origin of a connection that this listener accepted.
@@ -220,8 +246,8 @@ impl Listening {
 
     /// What accepted sockets are to be judged by; keep it when the listener itself is handed on.
     #[must_use]
-    pub const fn accepts(&self) -> Accepts {
-        self.accepts
+    pub fn accepts(&self) -> Accepts {
+        self.accepts.clone()
     }
 
     /// The address, with the port that the kernel chose.
@@ -244,6 +270,8 @@ impl Listening {
     /// What `accept(2)` says. `ECONNABORTED` and its like concern one client: accept again.
     pub fn accept(&self) -> io::Result<(Watched<TcpStream>, SocketAddr)> {
         let (stream, peer) = self.listener.accept()?;
+        // What is refused here was reported by the listener, or concerns a client that has gone already.
+        let _ = self.accepts.set_options(&stream);
         let origin = self.accepts.origin(&stream);
         Ok((Watched::new(stream, origin), peer))
     }

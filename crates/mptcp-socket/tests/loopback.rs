@@ -11,8 +11,8 @@ use std::{
 };
 
 use mptcp_socket::{
-    Cancel, Connect, Error, Listen, Listening, Origin, Protocol, Reason, SocketOptions, Spoken, Transport,
-    Watched, host_support, path_count,
+    Cancel, Connect, Error, Keepalive, Listen, Listening, Origin, Protocol, Reason, SocketOptions, Spoken,
+    Transport, Watched, host_support, path_count,
 };
 
 const NO_MPTCP: bool = cfg!(mptcp_socket_no_mptcp);
@@ -294,6 +294,69 @@ fn options_are_applied_and_refusals_reported() {
     let options = SocketOptions { congestion: Some("no-such-control".into()), ..SocketOptions::default() };
     let connected = Connect::new(Protocol::Tcp).options(options).to(&[address]).unwrap();
     assert_eq!(refused(&connected), ["TCP_CONGESTION"]);
+}
+
+/// What the listener's options come to on what it accepts, over either protocol.
+#[test]
+fn accepted_connections_have_the_listeners_options() {
+    let keepalive = Keepalive { idle: Some(Duration::from_secs(33)), ..Keepalive::default() };
+    let options = SocketOptions {
+        nodelay: Some(true),
+        keepalive: Some(keepalive),
+        user_timeout: Some(Duration::from_secs(5)),
+        recv_buffer: Some(1 << 20),
+        send_buffer: Some(1 << 20),
+        traffic_class: Some(0x10),
+        ..SocketOptions::default()
+    };
+    let listen = Listen::new(Protocol::Mptcp).fast_open(16).options(options);
+    let listening = listen.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let refused: Vec<_> = listening.refused().iter().map(|refused| refused.option).collect();
+    assert!(NO_MPTCP || matches!(refused[..], [] | ["TCP_USER_TIMEOUT"]), "{refused:?}");
+    for protocol in [Protocol::Tcp, Protocol::Mptcp] {
+        let _client = Connect::new(protocol).to(&[listening.local_addr().unwrap()]).unwrap();
+        let (server, _) = listening.accept().unwrap();
+        let socket = socket2::SockRef::from(server.get_ref());
+        assert!(socket.tcp_nodelay().unwrap() && socket.keepalive().unwrap());
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(33));
+        if protocol == Protocol::Tcp {
+            // The MPTCP listener refused it; this is a TCP socket.
+            assert_eq!(socket.tcp_user_timeout().unwrap(), Some(Duration::from_secs(5)));
+        }
+    }
+}
+
+#[test]
+fn thousands_of_clients_that_reset_at_once_leave_the_listener_alive() {
+    let options =
+        SocketOptions { nodelay: Some(true), keepalive: Some(Keepalive::default()), ..Default::default() };
+    let listening =
+        Listen::new(Protocol::Mptcp).options(options).bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = listening.local_addr().unwrap();
+    let clients = thread::spawn(move || {
+        for n in 0..4000 {
+            let protocol = if n % 2 == 0 { Protocol::Mptcp } else { Protocol::Tcp };
+            let client = Connect::new(protocol).to(&[address]).unwrap();
+            socket2::SockRef::from(&client.stream).set_linger(Some(Duration::ZERO)).unwrap();
+        }
+        let mut last = Connect::new(Protocol::Mptcp).to(&[address]).unwrap().stream;
+        last.write_all(b"alive").unwrap();
+        last
+    });
+    let mut accepted = 0;
+    loop {
+        // A reset before accept shows as an error of that one client (ECONNABORTED) or as a connection that is over.
+        let Ok((mut stream, _)) = listening.accept() else { continue };
+        accepted += 1;
+        let mut greeting = [0; 5];
+        if stream.read_exact(&mut greeting).is_ok() {
+            assert_eq!(&greeting, b"alive");
+            break;
+        }
+        let _ = stream.watch().transport();
+    }
+    println!("{accepted} accepted");
+    drop(clients.join().unwrap());
 }
 
 #[test]

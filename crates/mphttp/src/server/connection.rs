@@ -60,6 +60,7 @@ pub(super) async fn serve<S, B>(
     let Ok(local) = stream.local_addr() else { return };
     // Best effort: a connection without it works, only with more delay.
     let _ = stream.set_nodelay(true);
+    let _ = shared.accepts.set_options(&stream);
     let origin = shared.accepts.origin(&stream);
     let stream = Watched::new(stream, origin);
     let watch = stream.watch();

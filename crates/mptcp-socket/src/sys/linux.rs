@@ -75,6 +75,22 @@ fn option(socket: &impl AsFd, level: libc::c_int, name: libc::c_int, value: &mut
     if status == 0 { Ok((length as usize).min(value.len())) } else { Err(io::Error::last_os_error()) }
 }
 
+/// `TCP_FASTOPEN` on a listener (`tcp(7)`).
+pub(crate) fn set_fast_open(socket: &impl AsFd, waiting: u32) -> io::Result<()> {
+    let waiting = libc::c_int::try_from(waiting).unwrap_or(libc::c_int::MAX);
+    // SAFETY: the pointer and the length describe `waiting`, an int as the option takes.
+    let status = unsafe {
+        libc::setsockopt(
+            socket.as_fd().as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_FASTOPEN,
+            ptr::from_ref(&waiting).cast(),
+            size_of::<libc::c_int>() as libc::socklen_t,
+        )
+    };
+    if status == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
 fn is_no(error: &io::Error) -> bool {
     // EOPNOTSUPP: not (any more) an MPTCP connection, or an option this kernel lacks; ENOPROTOOPT: likewise.
     matches!(error.raw_os_error(), Some(libc::EOPNOTSUPP | libc::ENOPROTOOPT | libc::EINVAL))

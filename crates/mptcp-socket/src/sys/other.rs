@@ -28,6 +28,10 @@ pub(crate) fn speaks_mptcp(_: &impl AsFd) -> io::Result<Option<bool>> {
     Ok(Some(false))
 }
 
+pub(crate) fn set_fast_open(_: &impl AsFd, _: u32) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
 pub(crate) fn host_blackholed() -> bool {
     false
 }
