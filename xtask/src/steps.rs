@@ -64,10 +64,12 @@ const FOREIGN: &[&str] = &["x86_64-apple-darwin", "x86_64-pc-windows-gnu", "x86_
 
 fn portability(options: Options) -> Result<Option<String>> {
     // The fallback can be forced on Linux: it compiles everywhere, and its tests run everywhere. A target directory of
-    // its own, because other RUSTFLAGS would have everything rebuilt twice a run.
+    // its own, because other RUSTFLAGS would have everything rebuilt twice a run; dependencies unoptimised, because
+    // optimising them takes longer than all that these tests do with them.
     let mut tests = cargo();
     tests
         .env("RUSTFLAGS", "--cfg mptcp_socket_no_mptcp")
+        .args(["--config", "profile.dev.package.\"*\".opt-level=0"])
         .args(["test", "--package", "mptcp-socket", "--all-features", "--locked", "--target-dir"])
         .arg(target_dir().join("no-mptcp"));
     run(keep_going(&mut tests, options))?;

@@ -68,6 +68,12 @@ pub enum Error {
         /// What the kernel said.
         source: io::Error,
     },
+    /// A connection fell back to TCP while it carried data: what arrives since may not be what was sent.
+    #[error(
+        "the connection began with Multipath TCP and fell back under way, for a box on the way removes its options; \
+         since then bytes may arrive twice: start again, over TCP or another network"
+    )]
+    FellBack,
     /// The kernel did not say what a socket speaks.
     #[error("can't read the state of the socket: {0}")]
     State(#[source] io::Error),
@@ -96,6 +102,7 @@ impl From<Error> for io::Error {
             Error::TimedOut { .. } => io::ErrorKind::TimedOut,
             Error::Cancelled => io::ErrorKind::Interrupted,
             Error::NotMptcp { .. } => io::ErrorKind::Unsupported,
+            Error::FellBack => io::ErrorKind::InvalidData,
             Error::Connect { attempts } => {
                 attempts.last().map_or(io::ErrorKind::NotConnected, |a| a.source.kind())
             }

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{Origin, Path, PathState, Spoken, Transport, path_count, spoken, sys};
+use crate::{Error, Origin, Path, PathState, Spoken, Transport, path_count, spoken, sys};
 
 /// How often a stream in use is looked at, so that subflows that come and go between questions are not missed.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -29,6 +29,9 @@ impl<S: sealed::Stream> Stream for S {}
 ///
 /// Reads and writes go straight to the stream. Those of an MPTCP connection also look at its paths four times a
 /// second, a system call of some microseconds, for the history of subflows that have gone.
+///
+/// A connection that falls back to TCP after bytes have been read as MPTCP gives an error ([`Error::FellBack`], of the
+/// kind `InvalidData`) at the next read: from there on the kernel may deliver bytes twice.
 #[derive(Debug)]
 pub struct Watched<S: Stream> {
     // Declared, and so dropped, before the stream: the slot must be empty before the descriptor is closed.
@@ -42,6 +45,20 @@ struct Owner {
     shared: Arc<Shared>,
     /// When to look again; `None` for a connection that never spoke MPTCP, whose one path needs no history.
     next_look: Option<Instant>,
+    integrity: Integrity,
+}
+
+/// Whether what is read can still be what was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Integrity {
+    /// MPTCP, and nothing has been read yet.
+    Fresh,
+    /// MPTCP, and bytes have been read.
+    Running,
+    /// TCP from the first byte on.
+    Plain,
+    /// It fell back after bytes had been read as MPTCP.
+    Broken,
 }
 
 /// The live record of a connection: cheap to clone and keep, and never what keeps the connection open.
@@ -64,7 +81,9 @@ impl<S: Stream> Watched<S> {
     #[must_use]
     pub fn new(stream: S, origin: Origin) -> Self {
         let shared = Arc::new(Shared { slot: sys::Slot::new(&stream), origin, latest: Mutex::new(None) });
-        Self { owner: Owner { shared, next_look: origin.began_as_mptcp().then(Instant::now) }, stream }
+        let began = origin.began_as_mptcp();
+        let integrity = if began { Integrity::Fresh } else { Integrity::Plain };
+        Self { owner: Owner { shared, next_look: began.then(Instant::now), integrity }, stream }
     }
 
     /// A handle that can be kept and asked at any time.
@@ -106,12 +125,37 @@ impl Owner {
         }
     }
 
+    /// Called when bytes have been read: an error if they may not be what was sent.
+    ///
+    /// A receiver that sees data without MPTCP's mapping falls back to plain TCP (RFC 8684 section 3.7), but its peer,
+    /// which waits for acknowledgements of MPTCP's own, may send bytes again that the receiver then takes for new ones:
+    /// Linux 6.18 does, where a box strips all MPTCP options from one moment on.
+    fn received(&mut self) -> io::Result<()> {
+        self.integrity = match self.integrity {
+            Integrity::Plain => return Ok(()),
+            Integrity::Broken => return Err(broken()),
+            Integrity::Fresh | Integrity::Running => {
+                match self.shared.slot.with(|fd| sys::speaks_mptcp(&fd)) {
+                    // A box that lets only the handshake pass: both ends notice at the first byte.
+                    Some(Ok(Some(false))) if self.integrity == Integrity::Fresh => Integrity::Plain,
+                    Some(Ok(Some(false))) => Integrity::Broken,
+                    _ => Integrity::Running,
+                }
+            }
+        };
+        if self.integrity == Integrity::Broken { Err(broken()) } else { Ok(()) }
+    }
+
     /// Called when the peer has no more to send: its subflows will soon be taken down, with their figures.
     fn ended(&mut self) {
         if self.next_look.is_some() {
             self.shared.look();
         }
     }
+}
+
+fn broken() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, Error::FellBack)
 }
 
 impl Drop for Owner {
@@ -210,7 +254,9 @@ impl<S: Stream + Read> Read for Watched<S> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.owner.touch();
         let read = self.stream.read(buffer)?;
-        if read == 0 && !buffer.is_empty() {
+        if read > 0 {
+            self.owner.received()?;
+        } else if !buffer.is_empty() {
             self.owner.ended();
         }
         Ok(read)
@@ -218,7 +264,11 @@ impl<S: Stream + Read> Read for Watched<S> {
 
     fn read_vectored(&mut self, buffers: &mut [io::IoSliceMut<'_>]) -> io::Result<usize> {
         self.owner.touch();
-        self.stream.read_vectored(buffers)
+        let read = self.stream.read_vectored(buffers)?;
+        if read > 0 {
+            self.owner.received()?;
+        }
+        Ok(read)
     }
 }
 
@@ -273,9 +323,14 @@ mod aio {
             self.owner.touch();
             let before = buffer.filled().len();
             let poll = Pin::new(&mut self.stream).poll_read(context, buffer);
-            let ended = buffer.filled().len() == before && buffer.remaining() > 0;
-            if ended && matches!(poll, Poll::Ready(Ok(()))) {
-                self.owner.ended();
+            if matches!(poll, Poll::Ready(Ok(()))) {
+                if buffer.filled().len() > before {
+                    if let Err(error) = self.owner.received() {
+                        return Poll::Ready(Err(error));
+                    }
+                } else if buffer.remaining() > 0 {
+                    self.owner.ended();
+                }
             }
             poll
         }

@@ -21,6 +21,8 @@ pub enum Direction {
 pub enum Segments {
     /// Those with SYN: the handshake's first two.
     Syns,
+    /// Those after the handshake's first two: MPTCP seems to be there, and isn't.
+    NotSyns,
     /// All of them.
     All,
 }
@@ -85,7 +87,11 @@ impl Middlebox {
         let Some(segment) = Segment::parse(frame) else { return Verdict::Pass };
         match self.kind {
             BoxKind::StripMptcp { segments, direction: only } => {
-                let concerned = segments == Segments::All || segment.is_syn();
+                let concerned = match segments {
+                    Segments::Syns => segment.is_syn(),
+                    Segments::NotSyns => !segment.is_syn(),
+                    Segments::All => true,
+                };
                 if concerned && only.is_none_or(|only| only == direction) && segment.has_mptcp(frame) {
                     segment.strip_mptcp(frame, checksum_is_partial);
                 }
@@ -139,6 +145,13 @@ mod tests {
         let mut frame = tcp_frame(false, flags, options, b"");
         let verdict = middlebox.process(&mut frame, direction, false);
         (verdict, Segment::parse(&frame).expect("still TCP").has_mptcp(&frame))
+    }
+
+    #[test]
+    fn stripping_can_spare_the_handshake() {
+        let mut strip = Middlebox::new(BoxKind::StripMptcp { segments: Segments::NotSyns, direction: None });
+        assert_eq!(passes(&mut strip, Direction::AToB, SYN, &MPTCP), (Verdict::Pass, true));
+        assert_eq!(passes(&mut strip, Direction::AToB, ACK, &MPTCP), (Verdict::Pass, false));
     }
 
     #[test]

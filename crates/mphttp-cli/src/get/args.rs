@@ -87,6 +87,9 @@ pub struct GetArgs {
     /// The limit for connecting, TLS included, in seconds.
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     connect_timeout: Option<Duration>,
+    /// The limit for silence, in seconds: no response yet, or no more of its body.
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "60")]
+    read_timeout: Duration,
     /// The limit for the whole transfer, in seconds.
     #[arg(short, long, value_name = "SECONDS", value_parser = seconds)]
     max_time: Option<Duration>,
@@ -126,6 +129,7 @@ impl GetArgs {
     pub fn client(&self) -> anyhow::Result<Client> {
         let mut builder = Client::builder()
             .protocol(self.protocol.choice()?)
+            .read_timeout(self.read_timeout)
             .decompression(self.compressed)
             .redirect_limit(if self.no_location { 0 } else { self.max_redirs })
             .allow_insecure_redirects(self.insecure_redirects)

@@ -25,7 +25,8 @@ pub const ALL: &[Case] = &[
     ("mptcp-only waits out a box that swallows, and fails with the reason", only_swallowed),
     ("lost SYNs rarely look like a box", lossy_path),
     ("a dead first route is passed by", dead_route),
-    ("a connection that falls back later says so and survives", later),
+    ("a connection that falls back later says so, and is not trusted", later),
+    ("a box that lets only handshakes pass leaves TCP that is", handshakes_only),
     ("a host that the kernel has black-holed says so, until that is ended", host_black_hole),
 ];
 
@@ -230,12 +231,25 @@ fn later() {
         let (mptcp, memory) = connect(Protocol::Mptcp);
         let mut made = way.connect(&mptcp, bench.address(0)).unwrap();
         assert_eq!(made.spoken, Spoken::Mptcp);
-        made.fetch(1_000_000).unwrap();
+        let error = made.fetch(1_000_000).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData, "{error}");
+        assert!(error.to_string().contains("fell back under way"), "{error}");
         let watch = made.stream.watch();
         assert_eq!(watch.spoken(), tcp(Reason::FellBack));
         assert_eq!(watch.transport().paths.len(), 1);
         // What happens later says nothing of SYNs.
         assert!(memory.list().is_empty());
+    });
+}
+
+/// Falling back at the first byte of data is safe, and both ends do it.
+fn handshakes_only() {
+    let bench = Bench::with_box(BoxKind::StripMptcp { segments: Segments::NotSyns, direction: None });
+    bench.listen(Protocol::Mptcp);
+    bench.both_ways(|way| {
+        let mut made = way.connect(&connect(Protocol::Mptcp).0, bench.address(0)).unwrap();
+        made.fetch(1_000_000).unwrap();
+        assert_eq!(made.stream.watch().spoken(), tcp(Reason::FellBack));
     });
 }
 

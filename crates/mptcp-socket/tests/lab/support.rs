@@ -54,13 +54,8 @@ impl Bench {
                     thread::spawn(move || {
                         let mut wish = [0; 8];
                         while stream.read_exact(&mut wish).is_ok() {
-                            let mut left = u64::from_be_bytes(wish);
-                            while left > 0 {
-                                let piece = left.min(1 << 16);
-                                if stream.write_all(&vec![7; piece as usize]).is_err() {
-                                    return;
-                                }
-                                left -= piece;
+                            if stream.write_all(&content(u64::from_be_bytes(wish))).is_err() {
+                                return;
                             }
                         }
                     });
@@ -128,9 +123,14 @@ impl Made {
         self.stream.write_all(&bytes.to_be_bytes())?;
         let mut buffer = vec![0; bytes as usize];
         self.stream.read_exact(&mut buffer)?;
-        assert!(buffer.iter().all(|&byte| byte == 7));
+        assert!(buffer == content(bytes), "what came is not what was sent");
         Ok(())
     }
+}
+
+/// Bytes among which a piece that is missing, moved or repeated shows.
+fn content(bytes: u64) -> Vec<u8> {
+    (0..bytes).map(|n| (n % 251 + n / 65_536) as u8).collect()
 }
 
 /// A connect that remembers in a memory of its own.
