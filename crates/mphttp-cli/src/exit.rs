@@ -152,6 +152,7 @@ impl From<&mphttp::Error> for Exit {
             Error::Connect { .. } => Self::Connect,
             Error::Proxy { .. } => Self::Proxy,
             Error::NotMptcp { .. } => Self::NotMptcp,
+            Error::FellBack { .. } => Self::CutShort,
             Error::Tls { problem, .. } if problem.is_certificate() => Self::Certificate,
             Error::Tls { .. } | Error::TlsFile { .. } | Error::TlsSetup(_) => Self::Tls,
             Error::TooManyRedirects { .. } | Error::Redirect { .. } => Self::Redirects,

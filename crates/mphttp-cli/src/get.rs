@@ -13,7 +13,7 @@ use std::{
 
 use anyhow::Context;
 use bytes::Bytes;
-use mphttp::{Reason, Response, Watch};
+use mphttp::Response;
 use tokio::{
     signal::unix::{SignalKind, signal},
     time::{MissedTickBehavior, interval},
@@ -90,8 +90,7 @@ async fn transfer(
     }
     let head = Head::of(&response);
     let watch = response.watch();
-    let received = receive(response, &mut output, &mut progress).await;
-    let (bytes, max_gap) = received.map_err(|error| blame_fallback(error, &watch))?;
+    let (bytes, max_gap) = receive(response, &mut output, &mut progress).await?;
     let (elapsed, transport) = (start.elapsed(), watch.transport());
     progress.clear();
     output.finish().await?;
@@ -104,15 +103,6 @@ async fn transfer(
         say(report::sentence(&finished));
     }
     Ok(())
-}
-
-/// Says of a failed transfer that its connection had fallen back on the way, if it had: some kernels can't go on from
-/// there, and the next transfer over this path will meet the same box.
-fn blame_fallback(error: anyhow::Error, watch: &Watch) -> anyhow::Error {
-    let Some(Reason::FellBack) = watch.spoken().reason() else { return error };
-    let message = format!("{error}; before that, {}", Reason::FellBack.explain());
-    let exit = exit_code(&error);
-    error.context(Failure::new(exit, message).hint("on this network, use --protocol tcp"))
 }
 
 /// Moves the body; gives its length and the longest time without any of it.

@@ -366,6 +366,7 @@ fn only_link_turns_hostile() {
     // The kernel would go on, and deliver bytes twice.
     let message = said["error"]["message"].as_str().unwrap();
     assert!(message.contains("began with Multipath TCP and fell back"), "{message}");
+    assert_eq!(output.status.code(), Some(18));
     assert!(!bench.path("got").exists());
     // What the error advises.
     bench.get("big", &["--protocol", "tcp"]).json();

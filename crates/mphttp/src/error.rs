@@ -69,6 +69,12 @@ pub enum Error {
         /// The peer that was reached, if any was.
         peer: Option<SocketAddr>,
     },
+    /// The connection fell back to TCP while it carried the response: see [`mptcp_socket::Error::FellBack`].
+    #[error("{host}: {}", mptcp_socket::Error::FellBack)]
+    FellBack {
+        /// The host.
+        host: String,
+    },
     /// TLS failed: the handshake, the certificate, the name.
     #[error("TLS with {host}: {problem}")]
     Tls {

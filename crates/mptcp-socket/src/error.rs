@@ -71,7 +71,7 @@ pub enum Error {
     /// A connection fell back to TCP while it carried data: what arrives since may not be what was sent.
     #[error(
         "the connection began with Multipath TCP and fell back under way, for a box on the way removes its options; \
-         since then bytes may arrive twice: start again, over TCP or another network"
+         since then bytes may arrive twice: start again with the protocol tcp, or over another network"
     )]
     FellBack,
     /// The kernel did not say what a socket speaks.

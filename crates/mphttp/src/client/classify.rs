@@ -71,6 +71,9 @@ fn of_stream(error: &(dyn StdError + 'static), host: &str) -> Option<Error> {
     if let Some(mptcp_socket::Error::NotMptcp { reason, peer }) = find(error) {
         return Some(Error::NotMptcp { reason: *reason, peer: *peer });
     }
+    if let Some(mptcp_socket::Error::FellBack) = find(error) {
+        return Some(Error::FellBack { host: host.to_owned() });
+    }
     let tls = find::<rustls::Error>(error)?;
     let source = io::Error::other(tls.clone());
     Some(Error::Tls { host: host.to_owned(), problem: TlsProblem::of(&source), source })
