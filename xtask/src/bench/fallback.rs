@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use mphttp::Protocol;
-use netlab::{BoxKind, Host, Lab, LinkSpec, Rate, Segments};
+use netlab::{After, BoxKind, Host, Lab, LinkSpec, Rate, Segments};
 use serde::Serialize;
 
 use crate::programs::{Paths, Place, Who};
@@ -25,8 +25,6 @@ pub struct Args {
     go_version: String,
 }
 
-/// Longer than any kernel or client here needs to fall back by itself.
-const LIMIT: Duration = Duration::from_secs(15);
 const DELAY: Duration = Duration::from_millis(10);
 const PORT: u16 = 8000;
 
@@ -39,10 +37,11 @@ enum Situation {
     Dropped,
     Reset,
     DeadRoute,
+    StrippedUnderWay,
 }
 
 impl Situation {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Passes,
         Self::TcpServer,
         Self::HostWithout,
@@ -50,6 +49,7 @@ impl Situation {
         Self::Dropped,
         Self::Reset,
         Self::DeadRoute,
+        Self::StrippedUnderWay,
     ];
 
     const fn text(self) -> &'static str {
@@ -61,7 +61,17 @@ impl Situation {
             Self::Dropped => "a box swallows SYNs with MPTCP",
             Self::Reset => "a box resets SYNs with MPTCP",
             Self::DeadRoute => "the default route's link is dead, a second one is not",
+            Self::StrippedUnderWay => "a box strips MPTCP options from the first half of 5 MB on",
         }
+    }
+
+    const fn file(self) -> &'static str {
+        if matches!(self, Self::StrippedUnderWay) { "big" } else { "small" }
+    }
+
+    /// Longer than any kernel or client here needs to come to an end by itself, where it does.
+    const fn limit(self) -> Duration {
+        Duration::from_secs(if matches!(self, Self::StrippedUnderWay) { 60 } else { 15 })
     }
 }
 
@@ -83,7 +93,7 @@ impl Client {
         }
     }
 
-    fn command(self, paths: &Paths, url: &str) -> Command {
+    fn command(self, paths: &Paths, url: &str, output: &Path) -> Command {
         let mut command = match self {
             Self::Tcp | Self::Mphttp => Command::new(paths.program(Who::Mphttp)),
             Self::Go => Command::new(paths.program(Who::Go)),
@@ -109,8 +119,12 @@ struct Outcome {
     client: &'static str,
     /// Seconds from the start of the program to its end, in each round; nothing where it did not end in time.
     seconds: Vec<f64>,
-    /// Whether it brought the file, in every round.
+    /// Whether it said that it brought the file, in every round.
     works: bool,
+    /// Whether it said so of a file that is not the one that was served, in any round.
+    wrong: bool,
+    #[serde(skip)]
+    limit: Duration,
     /// Whether the kernel then switched MPTCP off for the whole host.
     black_holed: bool,
 }
@@ -121,7 +135,8 @@ impl Outcome {
         seconds.sort_by(f64::total_cmp);
         let time = seconds.get(seconds.len() / 2).map(|median| format!("{median:.3} s"));
         match time {
-            _ if self.seconds.len() < rounds => format!("**hangs** (more than {} s)", LIMIT.as_secs()),
+            _ if self.seconds.len() < rounds => format!("**hangs** (more than {} s)", self.limit.as_secs()),
+            Some(time) if self.wrong => format!("**brings wrong bytes as if all were well**, {time}"),
             Some(time) if self.works && self.black_holed => {
                 format!("{time}, *then MPTCP is off for the host*")
             }
@@ -154,6 +169,8 @@ pub fn run(args: &Args, quick: bool, out: &Path) -> Result<()> {
                 client: client.name(),
                 seconds: Vec::new(),
                 works: true,
+                wrong: false,
+                limit: situation.limit(),
                 black_holed: false,
             };
             for _ in 0..rounds {
@@ -186,6 +203,7 @@ fn fetch(
         Situation::Stripped => Some(BoxKind::StripMptcp { segments: Segments::All, direction: None }),
         Situation::Dropped => Some(BoxKind::DropMptcpSyn),
         Situation::Reset => Some(BoxKind::ResetMptcpSyn),
+        Situation::StrippedUnderWay => Some(BoxKind::StripAfter(After::Bytes(2_500_000))),
         _ => None,
     };
     let first = lab.link(&phone, &server, kind.into_iter().fold(link("first"), LinkSpec::middlebox))?;
@@ -197,20 +215,24 @@ fn fetch(
         Situation::DeadRoute => first.set_black_hole(true)?,
         _ => {}
     }
-    let url = format!("http://{}:{PORT}/small", first.address(&server)?);
-    let (seconds, works) = timed(&phone, client.command(paths, &url))?;
+    let name = situation.file();
+    let url = format!("http://{}:{PORT}/{name}", first.address(&server)?);
+    let output = folder.join("got");
+    let _ = fs::remove_file(&output);
+    let (seconds, works) = timed(&phone, client.command(paths, &url, &output), outcome.limit)?;
     outcome.seconds.extend(seconds);
     outcome.works &= works;
+    outcome.wrong |= works && fs::read(&output)? != fs::read(folder.join(name))?;
     outcome.black_holed |= phone.counters()?.get("MPTcpExtBlackhole").is_some_and(|&count| count > 0);
     drop(serving);
     Ok(())
 }
 
 /// Runs a program to its end, or to the limit; says how long it took and whether it ended well.
-fn timed(host: &Host, command: Command) -> Result<(Option<f64>, bool)> {
+fn timed(host: &Host, command: Command, limit: Duration) -> Result<(Option<f64>, bool)> {
     let begun = Instant::now();
     let mut child = host.spawn(command).context("can't start a client")?;
-    while begun.elapsed() < LIMIT {
+    while begun.elapsed() < limit {
         if let Some(status) = child.try_wait()? {
             return Ok((Some(begun.elapsed().as_secs_f64()), status.success()));
         }
@@ -228,6 +250,9 @@ impl Folder {
         let path = std::env::temp_dir().join(format!("mphttp-bench-{}", std::process::id()));
         fs::create_dir_all(&path).with_context(|| format!("can't make {}", path.display()))?;
         fs::write(path.join("small"), "Hello, world!")?;
+        // Bytes among which a piece that is missing, moved or repeated shows.
+        let big: Vec<u8> = (0..5_000_000u32).map(|n| (n % 251 + n / 65_536) as u8).collect();
+        fs::write(path.join("big"), big)?;
         Ok(Self(path))
     }
 }
@@ -249,7 +274,7 @@ fn write(
     let versions: Vec<_> = here.versions.iter().map(|(name, version)| format!("{name} {version}")).collect();
     write!(
         text,
-        "The time from the start of a program to its end, for a file of 13 bytes over links with a round trip of \
+        "The time from the start of a program to its end, for a file of 13 bytes (but in the last row) over links with a round trip of \
          {} ms (so plain\nTCP needs two of them and its own start), median of {rounds}. Every client asks for MPTCP but \
          the first.\n\nMeasured on {} with {}, {} CPUs ({}), {}. Every sample is in [fallback.json](fallback.json).\n\n",
         2 * DELAY.as_millis(),
