@@ -100,13 +100,12 @@ impl Client {
             Self::Curl => Command::new("mptcpize"),
         };
         match self {
-            Self::Tcp => {
-                command.args(["get", url, "-q", "-o", "/dev/null", "--noproxy", "--protocol", "tcp"])
-            }
-            Self::Mphttp => command.args(["get", url, "-q", "-o", "/dev/null", "--noproxy"]),
+            Self::Tcp => command.args(["get", url, "-q", "--noproxy", "--protocol", "tcp"]),
+            Self::Mphttp => command.args(["get", url, "-q", "--noproxy"]),
             Self::Go => command.args(["get", "-url", url, "-protocol", "mptcp"]),
-            Self::Curl => command.args(["run", "curl", "-s", "-o", "/dev/null", "--noproxy", "*", url]),
+            Self::Curl => command.args(["run", "curl", "-s", "--noproxy", "*", url]),
         };
+        command.arg("-o").arg(output);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         command
     }
