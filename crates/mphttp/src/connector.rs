@@ -184,7 +184,7 @@ impl Connector {
         let start = Instant::now();
         let connected = match self.overridden(host, port) {
             Some(addresses) => self.plan().to_async(&addresses).await,
-            None => self.plan().to_host_async(bare(host), port).await,
+            None => self.plan().to_host_async(host, port).await,
         };
         let connected = connected.map_err(|error| Error::connecting(&format!("{host}:{port}"), error))?;
         for refused in &connected.refused {

@@ -4,7 +4,12 @@
 //! Everything is real (kernel MPTCP, network namespaces, this program's own server and client) and nothing is left
 //! behind: no privilege is needed, no packet leaves the machine.
 
-use std::{fs, io::Write, path::PathBuf};
+use std::{
+    fs,
+    io::Write,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Context;
 use clap::Args;
@@ -38,15 +43,14 @@ pub struct DemoArgs {
 
 /// Runs the verb. The process must still have one thread: a user namespace can't be entered with more.
 pub fn demo(args: &DemoArgs) -> anyhow::Result<()> {
-    // Before the minute of waiting, not after.
-    let picture = args.svg.as_deref().map(fs::File::create).transpose();
-    let picture =
-        picture.with_context(|| format!("can't write {:?}", args.svg.as_deref().unwrap_or("".as_ref())))?;
+    // Refused before the wait, not after it; and the name appears only with the whole picture under it.
+    let picture = args.svg.as_deref().map(|path| unfinished(path).map(|file| (path, file))).transpose()?;
     netlab::enter().context("the demo can't make its own network")?;
     let runs = run::all(args.size * 1_000_000, args.rate, args.quiet)?;
-    if let Some(mut picture) = picture {
-        let drawn = svg::draw(&runs, &run::LINKS);
-        picture.write_all(drawn.as_bytes()).context("can't write the picture")?;
+    if let Some((path, mut file)) = picture {
+        let failed = || format!("can't write {}", path.display());
+        file.write_all(svg::draw(&runs, &run::LINKS).as_bytes()).with_context(failed)?;
+        file.persist(path).with_context(failed)?;
     }
     let mut stdout = std::io::stdout().lock();
     if args.json {
@@ -60,6 +64,19 @@ pub fn demo(args: &DemoArgs) -> anyhow::Result<()> {
     }
     anyhow::ensure!(runs.iter().all(|run| run.whole), "a file did not arrive whole");
     Ok(())
+}
+
+/// A file beside the one that is to be, which takes its name once it is whole and vanishes otherwise.
+fn unfinished(path: &Path) -> anyhow::Result<tempfile::NamedTempFile> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // As open to others as any new file, not as closed as temporary ones are.
+    let permissions = fs::Permissions::from_mode(0o644);
+    let made = tempfile::Builder::new()
+        .prefix(".demo.")
+        .suffix(".part")
+        .permissions(permissions)
+        .tempfile_in(folder);
+    made.with_context(|| format!("can't write {}", path.display()))
 }
 
 /// The closing table.
