@@ -1,7 +1,5 @@
 //! The exit codes, in one place: distinct for what a script would treat differently, and curl's where curl has one.
 
-use std::process::ExitCode;
-
 /// How the program ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -117,12 +115,6 @@ Exit codes:
             Self::Interrupted => "interrupted",
             Self::Terminated => "terminated",
         }
-    }
-}
-
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> Self {
-        Self::from(exit as u8)
     }
 }
 

@@ -16,11 +16,12 @@ mod watch;
 
 pub use connect::{Cancel, Connect, Connected};
 pub use error::{AttemptError, Error};
-pub use listen::{Accepts, Listen, Listening, host_support};
+pub use listen::{Accepts, Family, Listen, Listening, host_support, stream_socket};
 pub use memory::{Memory, Remembered};
 pub use options::{Keepalive, Refused, SocketOptions};
 pub use origin::Origin;
 pub use protocol::{IPPROTO_MPTCP, IPPROTO_TCP, Protocol};
 pub use reason::Reason;
+pub use sys::{OwnedSocket, RawSocket, duplicate};
 pub use transport::{MptcpInfo, Path, PathState, Spoken, Totals, Transport, path_count, spoken};
 pub use watch::{Stream, Watch, Watched};

@@ -10,7 +10,7 @@ use std::{
 use socket2::SockRef;
 use socket2::{Domain, Socket};
 
-use crate::{Error, Origin, Protocol, Reason, Refused, SocketOptions, Watched, sys, sys::AsFd};
+use crate::{Error, Origin, OwnedSocket, Protocol, Reason, Refused, SocketOptions, Watched, sys, sys::AsFd};
 
 /// Whether this host can make MPTCP sockets now, by making one and closing it.
 ///
@@ -24,6 +24,41 @@ pub fn host_support() -> Result<(), Reason> {
         Ok((_, None)) => Ok(()),
         Ok((_, Some(reason))) => Err(reason),
         Err(_) => Err(Reason::Unknown),
+    }
+}
+
+/// An unconnected stream socket of the wanted protocol, for programs that bind, connect or listen by themselves, and the
+/// reason why it is a TCP one, if it is. Close-on-exec, blocking.
+///
+/// What is missed by connecting it oneself is the race: a path that swallows SYNs with MPTCP. [`Connect`] has it.
+///
+/// # Errors
+/// [`Error::NotMptcp`] for [`Protocol::MptcpOnly`] on a host without MPTCP, [`Error::Socket`] with what the kernel said.
+pub fn stream_socket(family: Family, protocol: Protocol) -> Result<(OwnedSocket, Option<Reason>), Error> {
+    let domain = match family {
+        Family::V4 => Domain::IPV4,
+        Family::V6 => Domain::IPV6,
+    };
+    let (socket, reason) =
+        sys::stream_socket(domain, protocol).map_err(|source| Error::Socket { protocol, source })?;
+    match (protocol, reason) {
+        (Protocol::MptcpOnly, Some(reason)) => Err(Error::NotMptcp { reason, peer: None }),
+        _ => Ok((socket.into(), reason)),
+    }
+}
+
+/// The Internet Protocol's version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Family {
+    /// IPv4: `AF_INET`.
+    V4,
+    /// IPv6: `AF_INET6`.
+    V6,
+}
+
+impl From<SocketAddr> for Family {
+    fn from(address: SocketAddr) -> Self {
+        if address.is_ipv4() { Self::V4 } else { Self::V6 }
     }
 }
 
@@ -108,11 +143,8 @@ impl Listen {
     /// [`Error::NotMptcp`] for [`Protocol::MptcpOnly`] on a host without MPTCP; [`Error::Socket`] and
     /// [`Error::Listen`] with what the kernel said. A lack of MPTCP alone is no error with [`Protocol::Mptcp`].
     pub fn bind(&self, address: SocketAddr) -> Result<Listening, Error> {
-        let (socket, reason) = sys::stream_socket(Domain::for_address(address), self.protocol)
-            .map_err(|source| Error::Socket { protocol: self.protocol, source })?;
-        if let (Protocol::MptcpOnly, Some(reason)) = (self.protocol, reason) {
-            return Err(Error::NotMptcp { reason, peer: None });
-        }
+        let (socket, reason) = stream_socket(address.into(), self.protocol)?;
+        let socket = Socket::from(socket);
         let refused = self.set_up(&socket, address).map_err(|source| Error::Listen { address, source })?;
         let options = Arc::new(self.options.clone());
         let accepts = Accepts { protocol: self.protocol, why_tcp: reason, options };

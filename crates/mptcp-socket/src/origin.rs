@@ -28,6 +28,13 @@ impl Origin {
         Self { side: Side::Unknown, no_mptcp: None, began_as_mptcp: false, host_blackhole: false }
     }
 
+    /// A socket of [`stream_socket`](crate::stream_socket), which its user connects: `why_tcp` is the reason that came
+    /// with it.
+    #[must_use]
+    pub const fn made(why_tcp: Option<Reason>) -> Self {
+        Self { side: Side::Unknown, no_mptcp: why_tcp, began_as_mptcp: false, host_blackhole: false }
+    }
+
     /// A connection that this side opened; `no_mptcp` says why its socket is a TCP socket, if it is one.
     #[must_use]
     pub(crate) fn connected(socket: &impl AsFd, no_mptcp: Option<Reason>) -> Self {

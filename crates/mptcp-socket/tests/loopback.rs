@@ -6,13 +6,17 @@
 use std::{
     io::{self, Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
 
 use mptcp_socket::{
-    Cancel, Connect, Error, Keepalive, Listen, Listening, Origin, Protocol, Reason, SocketOptions, Spoken,
-    Transport, Watched, host_support, path_count,
+    Cancel, Connect, Error, Family, Keepalive, Listen, Listening, Origin, Protocol, Reason, SocketOptions,
+    Spoken, Transport, Watched, duplicate, host_support, path_count, stream_socket,
 };
 
 const NO_MPTCP: bool = cfg!(mptcp_socket_no_mptcp);
@@ -252,6 +256,64 @@ fn a_blocking_connect_can_be_cancelled() {
     thread::sleep(Duration::from_millis(100));
     cancel.cancel();
     assert!(matches!(connecting.join().unwrap(), Err(Error::Cancelled)));
+}
+
+#[test]
+fn a_blocking_connect_asks_whether_to_go_on_in_its_own_thread() {
+    let (_listener, _fill, address) = mute();
+    let (here, asked) = (thread::current().id(), Arc::new(AtomicUsize::new(0)));
+    let count = Arc::clone(&asked);
+    let connect = Connect::new(Protocol::Mptcp).cancelled_by(move || {
+        assert_eq!(thread::current().id(), here);
+        count.fetch_add(1, Ordering::Relaxed) == 3
+    });
+    assert!(matches!(connect.to(&[address]), Err(Error::Cancelled)));
+    assert_eq!(asked.load(Ordering::Relaxed), 4);
+}
+
+#[test]
+fn a_socket_made_for_others_speaks_what_was_asked_for() {
+    let (_listening, address) = listen(Protocol::Mptcp);
+    for protocol in [Protocol::Tcp, Protocol::Mptcp] {
+        let (socket, reason) = stream_socket(Family::V4, protocol).unwrap();
+        socket2::SockRef::from(&socket).connect(&address.into()).unwrap();
+        let spoken = mptcp_socket::spoken(&socket, &Origin::made(reason)).unwrap();
+        match protocol {
+            Protocol::Tcp => assert_eq!(spoken, Spoken::Tcp(Reason::NotRequested)),
+            _ if NO_MPTCP => assert_eq!(spoken, Spoken::Tcp(Reason::Platform)),
+            _ => assert_eq!(spoken, Spoken::Mptcp),
+        }
+    }
+    let only = stream_socket(Family::V6, Protocol::MptcpOnly);
+    assert_eq!(matches!(only, Err(Error::NotMptcp { reason: Reason::Platform, peer: None })), NO_MPTCP);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_socket_known_by_its_number_can_be_asked_and_not_closed() {
+    use std::os::fd::AsRawFd;
+    let (_listening, address) = listen(Protocol::Mptcp);
+    let stream = Connect::new(Protocol::Mptcp).to(&[address]).unwrap().stream;
+    let twin = duplicate(stream.as_raw_fd()).unwrap();
+    assert_eq!(Transport::of(&twin).unwrap().is_mptcp(), !NO_MPTCP);
+    drop(twin);
+    assert_eq!(stream.peer_addr().unwrap(), address);
+    for nonsense in [-1, -2, i32::MAX, i32::MIN] {
+        assert!(duplicate(nonsense).is_err());
+    }
+    let file = std::fs::File::open("/dev/null").unwrap();
+    assert!(Transport::of(&duplicate(file.as_raw_fd()).unwrap()).is_err());
+}
+
+#[test]
+fn a_local_port_is_used_in_either_family() {
+    for address in ["127.0.0.1:0", "[::1]:0"] {
+        let listening = Listen::new(Protocol::Mptcp).bind(address.parse().unwrap()).unwrap();
+        let target = listening.local_addr().unwrap();
+        let free = std::net::TcpListener::bind(address).unwrap().local_addr().unwrap().port();
+        let connected = Connect::new(Protocol::Mptcp).local_port(free).to(&[target]).unwrap();
+        assert_eq!(connected.stream.local_addr().unwrap().port(), free);
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::{
 
 use socket2::Socket;
 
-use super::{Cancel, Connect, Connected, Failures, Unfinished};
+use super::{Connect, Connected, Failures, Unfinished};
 use crate::{
     Error,
     plan::{Id, Kind, Plan, Step, Target, Verdict},
@@ -61,7 +61,7 @@ pub(super) fn drive(
             }
             Step::Exhausted => return Err(driver.failures.into_error()),
             Step::Wait(until) => {
-                if connect.cancel.as_ref().is_some_and(Cancel::is_cancelled) {
+                if connect.cancelled.as_ref().is_some_and(|cancelled| (cancelled.0)()) {
                     return Err(Error::Cancelled);
                 }
                 let now = Instant::now();
@@ -83,7 +83,7 @@ pub(super) fn drive(
 }
 
 fn wait(connect: &Connect, until: Option<Instant>, deadline: Option<Instant>, now: Instant) -> Duration {
-    let cancel = connect.cancel.as_ref().map(|_| now + CANCEL_EVERY);
+    let cancel = connect.cancelled.as_ref().map(|_| now + CANCEL_EVERY);
     let wake = [until, deadline, cancel].into_iter().flatten().min();
     // Without any limit the kernel's own ends each attempt; an hour merely bounds one call.
     wake.map_or(Duration::from_secs(3600), |wake| wake.saturating_duration_since(now))

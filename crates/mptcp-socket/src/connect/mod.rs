@@ -3,8 +3,8 @@
 //! Both drivers share what is here: how a socket for an attempt is made, and what is checked when it has connected.
 
 use std::{
-    io,
-    net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs},
+    fmt, io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, TcpStream, ToSocketAddrs},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -44,18 +44,29 @@ impl Cancel {
     }
 }
 
+/// What a blocking connect asks now and then: whether to give up.
+#[derive(Clone)]
+struct Cancelled(Arc<dyn Fn() -> bool + Send + Sync>);
+
+impl fmt::Debug for Cancelled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Cancelled")
+    }
+}
+
 /// How to connect. Reusable; addresses are given to [`Connect::to`] and its kin.
 #[derive(Clone, Debug)]
 pub struct Connect {
     protocol: Protocol,
     options: SocketOptions,
     local: Option<IpAddr>,
+    local_port: u16,
     /// By which ways to try each address: as the routes say (`None`), or through an interface.
     ways: Vec<Option<String>>,
     memory: Memory,
     timing: Timing,
     timeout: Option<Duration>,
-    cancel: Option<Cancel>,
+    cancelled: Option<Cancelled>,
 }
 
 /// A connection, and how it was made.
@@ -74,6 +85,17 @@ pub struct Connected<S> {
     pub elapsed: Duration,
 }
 
+impl<S> Connected<S> {
+    /// The same connection with its stream turned into another kind, such as a registered one into a plain one.
+    ///
+    /// # Errors
+    /// What `turn` says.
+    pub fn try_map<T, E>(self, turn: impl FnOnce(S) -> Result<T, E>) -> Result<Connected<T>, E> {
+        let Self { stream, origin, refused, failed, elapsed } = self;
+        Ok(Connected { stream: turn(stream)?, origin, refused, failed, elapsed })
+    }
+}
+
 impl<S: Stream> Connected<S> {
     /// The stream with its live record.
     #[must_use]
@@ -90,11 +112,12 @@ impl Connect {
             protocol,
             options: SocketOptions::default(),
             local: None,
+            local_port: 0,
             ways: vec![None],
             memory: Memory::global(),
             timing: Timing::default(),
             timeout: None,
-            cancel: None,
+            cancelled: None,
         }
     }
 
@@ -123,6 +146,15 @@ impl Connect {
     #[must_use]
     pub fn local_address(mut self, address: IpAddr) -> Self {
         self.local = Some(address);
+        self
+    }
+
+    /// Binds this local port; 0, the default, takes any free one.
+    ///
+    /// A fixed port holds one attempt at a time: while MPTCP waits for an answer, plain TCP can't be raced beside it.
+    #[must_use]
+    pub fn local_port(mut self, port: u16) -> Self {
+        self.local_port = port;
         self
     }
 
@@ -159,8 +191,15 @@ impl Connect {
 
     /// A flag that ends a blocking connect early.
     #[must_use]
-    pub fn cancel(mut self, cancel: Cancel) -> Self {
-        self.cancel = Some(cancel);
+    pub fn cancel(self, cancel: Cancel) -> Self {
+        self.cancelled_by(move || cancel.is_cancelled())
+    }
+
+    /// A question that a blocking connect asks at least twenty times a second, from its own thread: the answer yes ends it
+    /// with [`Error::Cancelled`]. For runtimes that must look for signals themselves; replaces [`Connect::cancel`].
+    #[must_use]
+    pub fn cancelled_by(mut self, cancelled: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        self.cancelled = Some(Cancelled(Arc::new(cancelled)));
         self
     }
 
@@ -221,10 +260,25 @@ impl Connect {
         if let Some(name) = self.way(target) {
             bind_interface(&socket, name)?;
         }
-        if let Some(local) = self.local {
-            socket.bind(&SocketAddr::new(local, 0).into())?;
+        if self.local.is_some() || self.local_port != 0 {
+            socket.bind(&self.local_for(target.address).into())?;
         }
         Ok((socket, Unfinished { no_mptcp, refused }))
+    }
+
+    /// The local address for an attempt to `remote`: as asked, or any of its family.
+    fn local_for(&self, remote: SocketAddr) -> SocketAddr {
+        let port = self.local_port;
+        match (remote, self.local) {
+            // A link-local address is on the link of the remote one: its scope says which that is.
+            (SocketAddr::V6(remote), Some(IpAddr::V6(local))) => {
+                let scope = if local.is_unicast_link_local() { remote.scope_id() } else { 0 };
+                SocketAddrV6::new(local, port, 0, scope).into()
+            }
+            (_, Some(local)) => SocketAddr::new(local, port),
+            (SocketAddr::V4(_), None) => SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port),
+            (SocketAddr::V6(_), None) => SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port),
+        }
     }
 
     /// Checks a socket whose connect has succeeded; an error makes it a failed attempt.

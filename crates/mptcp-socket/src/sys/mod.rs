@@ -16,13 +16,28 @@ mod slot;
 
 /// What has a socket to ask: everything on Unix that has a descriptor, on Windows what has a socket.
 #[cfg(unix)]
-pub(crate) use std::os::fd::{AsFd, BorrowedFd, RawFd};
+pub(crate) use std::os::fd::{AsFd, BorrowedFd};
 #[cfg(windows)]
-pub(crate) use std::os::windows::io::{AsSocket as AsFd, BorrowedSocket as BorrowedFd, RawSocket as RawFd};
+pub(crate) use std::os::windows::io::{AsSocket as AsFd, BorrowedSocket as BorrowedFd};
+
+/// A socket that is closed when dropped: `OwnedFd` on Unix, `OwnedSocket` on Windows.
+#[cfg(unix)]
+pub type OwnedSocket = std::os::fd::OwnedFd;
+/// A socket that is closed when dropped: `OwnedFd` on Unix, `OwnedSocket` on Windows.
+#[cfg(windows)]
+pub type OwnedSocket = std::os::windows::io::OwnedSocket;
+
+/// A socket as a number: a descriptor on Unix, a handle on Windows.
+#[cfg(unix)]
+pub type RawSocket = std::os::fd::RawFd;
+/// A socket as a number: a descriptor on Unix, a handle on Windows.
+#[cfg(windows)]
+pub type RawSocket = std::os::windows::io::RawSocket;
 
 pub(crate) use imp::*;
 #[cfg(unix)]
 pub(crate) use interfaces::name_interfaces;
+pub use slot::duplicate;
 pub(crate) use slot::{Slot, poll_writable};
 
 /// Windows has no `getifaddrs`; paths have no interface there.

@@ -7,16 +7,35 @@ use std::{
     time::Duration,
 };
 
-use super::{AsFd, BorrowedFd, RawFd};
+use super::{AsFd, BorrowedFd, OwnedSocket, RawSocket};
 
 #[cfg(unix)]
-fn raw(fd: &impl AsFd) -> RawFd {
+fn raw(fd: &impl AsFd) -> RawSocket {
     std::os::fd::AsRawFd::as_raw_fd(&fd.as_fd())
 }
 
 #[cfg(windows)]
-fn raw(fd: &impl AsFd) -> RawFd {
+fn raw(fd: &impl AsFd) -> RawSocket {
     std::os::windows::io::AsRawSocket::as_raw_socket(&fd.as_socket())
+}
+
+/// -1: the one value that a borrowed socket can't have.
+const NO_SOCKET: RawSocket = !0;
+
+/// A duplicate of a socket that another runtime owns and knows by its number, such as Python's `sock.fileno()`.
+///
+/// The number is the caller's word: if its owner closes it at the same moment, another socket may be meant. What is
+/// returned is the caller's own, so that nothing done with it can close or take away what belongs to the other runtime.
+///
+/// # Errors
+/// `EBADF` if no such descriptor is open, `EMFILE` if there are too many.
+pub fn duplicate(socket: RawSocket) -> io::Result<OwnedSocket> {
+    if socket == NO_SOCKET {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    // SAFETY: not -1; and a number that is not open, or is closed meanwhile, makes the duplication fail or duplicate
+    // another socket, which is then owned all the same.
+    unsafe { BorrowedFd::borrow_raw(socket) }.try_clone_to_owned()
 }
 
 /// The descriptor of a stream, for watchers, until the stream's owner empties the slot.
@@ -24,7 +43,7 @@ fn raw(fd: &impl AsFd) -> RawFd {
 /// A duplicate of the descriptor would keep the connection open after its owner dropped it; a weak pointer would
 /// cost the owner an indirection on each read and write.
 #[derive(Debug)]
-pub(crate) struct Slot(Mutex<Option<RawFd>>);
+pub(crate) struct Slot(Mutex<Option<RawSocket>>);
 
 impl Slot {
     /// The caller promises to call [`Slot::close`] before it closes or gives away the descriptor; the only caller,

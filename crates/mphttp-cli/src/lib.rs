@@ -1,0 +1,52 @@
+//! The program `mphttp`: HTTP over TCP or Multipath TCP, at the command line.
+//!
+//! A library of one function, so that the Python package brings the same program without a second copy of all that is
+//! in it: [`run`] is everything that `main` does.
+
+mod access_log;
+mod addresses;
+mod cli;
+#[cfg(target_os = "linux")]
+mod demo;
+mod error_reporting;
+mod exit;
+mod get;
+mod serve;
+
+use std::ffi::OsString;
+
+use clap::Parser;
+
+use cli::{Cli, Verb};
+
+/// Runs the program with `arguments`, the first of which is its own name, and gives its exit code.
+///
+/// The calling process is the program's: it installs signal handlers, and the verb `demo` takes a process with one
+/// thread, which it moves into namespaces of its own. Stdout and stderr are written, nothing is read from stdin.
+#[must_use]
+pub fn run(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> u8 {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // `--help` and `--version` come this way too; a closed stdout is no failure of theirs.
+            let _ = error.print();
+            let code = if error.use_stderr() { exit::Exit::Usage } else { exit::Exit::Ok };
+            return code as u8;
+        }
+    };
+    match verb(cli) {
+        Ok(()) => exit::Exit::Ok as u8,
+        Err(error) => error_reporting::report(&error) as u8,
+    }
+}
+
+// No runtime here: each verb makes its own, and `demo` must enter its namespaces before any thread exists.
+fn verb(cli: Cli) -> anyhow::Result<()> {
+    match cli.verb {
+        Verb::Get(args) => get::run(&args),
+        Verb::Serve(args) => serve::run(args),
+        #[cfg(target_os = "linux")]
+        Verb::Demo(args) => demo::demo(&args),
+        Verb::Completions { shell } => cli::completions(shell),
+    }
+}

@@ -1,0 +1,113 @@
+//! Connecting for asyncio: on a tokio runtime of one thread, made when it is first needed. A connect costs its event loop
+//! no thread and no polling: it is told by `call_soon_threadsafe`.
+
+use std::{
+    net::TcpStream,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use mptcp_socket::{Connected, Error, Protocol, RawSocket};
+use pyo3::{
+    exceptions::{PyRuntimeError, PyTypeError},
+    prelude::*,
+};
+use tokio::{
+    runtime::{Builder, Runtime},
+    task::AbortHandle,
+};
+
+use crate::{
+    blocking::{into_raw, keep},
+    errors,
+    request::{Address, Request},
+};
+
+/// Touched with the GIL held only: see `known`.
+static RUNTIME: Mutex<Option<Runtime>> = Mutex::new(None);
+
+fn runtime() -> MutexGuard<'static, Option<Runtime>> {
+    RUNTIME.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// In a forked child: the runtime's thread was left behind, and waiting for it would never end.
+pub fn forget() {
+    std::mem::forget(runtime().take());
+}
+
+/// Ends connects that are under way, before the interpreter goes.
+#[pyfunction]
+pub fn shutdown() {
+    if let Some(runtime) = runtime().take() {
+        runtime.shutdown_background();
+    }
+}
+
+type Outcome = Result<Connected<TcpStream>, Error>;
+
+/// A connect under way. Cancel it, or take its socket once it is done; what nobody takes is closed.
+#[pyclass(frozen, module = "mphttp._mphttp")]
+pub struct Connecting {
+    protocol: Protocol,
+    task: AbortHandle,
+    outcome: Arc<Mutex<Option<Outcome>>>,
+}
+
+#[pymethods]
+impl Connecting {
+    /// Gives up, and closes what is under way.
+    fn cancel(&self) {
+        self.task.abort();
+        self.outcome.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
+    /// The connected socket, non-blocking, and whether it is an IPv6 one. To be called once, when it is done.
+    fn take(&self, py: Python<'_>) -> PyResult<(RawSocket, bool)> {
+        let outcome = self.outcome.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let outcome =
+            outcome.ok_or_else(|| PyRuntimeError::new_err("not done, cancelled or taken already"))?;
+        let (socket, v6) = keep(outcome.map_err(|error| errors::raise(py, &error))?, self.protocol)?;
+        Ok((into_raw(socket), v6))
+    }
+}
+
+/// Starts to connect to the first of these addresses that answers. `done` is called, without arguments and from another
+/// thread, when it has succeeded or failed.
+#[pyfunction]
+#[pyo3(signature = (addresses, protocol, done, timeout=None, local=None, interface=None))]
+pub fn connect_async(
+    addresses: Vec<Address>,
+    protocol: &str,
+    done: Bound<'_, PyAny>,
+    timeout: Option<f64>,
+    local: Option<(String, u16)>,
+    interface: Option<String>,
+) -> PyResult<Connecting> {
+    if !done.is_callable() {
+        return Err(PyTypeError::new_err("`done` must be callable"));
+    }
+    let Request { connect, protocol, addresses } =
+        Request::new(addresses, protocol, timeout, local, interface)?;
+    let mut runtime = runtime();
+    let runtime = match &mut *runtime {
+        Some(runtime) => runtime,
+        empty => empty.insert(
+            Builder::new_multi_thread()
+                .worker_threads(1)
+                .thread_name("mphttp")
+                .enable_all()
+                .build()
+                .map_err(|error| errors::os_error(&error, None))?,
+        ),
+    };
+    let outcome: Arc<Mutex<Option<Outcome>>> = Arc::default();
+    let (slot, done) = (Arc::clone(&outcome), done.unbind());
+    let task = runtime.spawn(async move {
+        let connected = connect.to_async(&addresses).await;
+        let connected = connected
+            .and_then(|connected| connected.try_map(|stream| stream.into_std().map_err(Error::Runtime)));
+        *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(connected);
+        // No interpreter, or no event loop any more: nobody waits, and the socket goes with the slot.
+        Python::try_attach(|py| done.call0(py).is_ok());
+    });
+    Ok(Connecting { protocol, task: task.abort_handle(), outcome })
+}

@@ -1,0 +1,76 @@
+//! Errors as Python has them: `OSError` and its subclasses by errno, as the standard library raises, and two of our own.
+
+use std::io;
+
+use mptcp_socket::{AttemptError, Error, Reason};
+use pyo3::{
+    exceptions::{PyOSError, PyTimeoutError, PyValueError},
+    prelude::*,
+    types::PyTuple,
+};
+
+#[cfg(unix)]
+use libc::{EADDRNOTAVAIL, EPROTONOSUPPORT};
+#[cfg(windows)]
+use windows_sys::Win32::Networking::WinSock::{
+    WSAEADDRNOTAVAIL as EADDRNOTAVAIL, WSAEPROTONOSUPPORT as EPROTONOSUPPORT,
+};
+
+/// The exception for an error of the socket crate.
+pub fn raise(py: Python<'_>, error: &Error) -> PyErr {
+    let text = error.to_string();
+    match error {
+        Error::UnknownProtocol { .. } => PyValueError::new_err(text),
+        Error::NoAddress => PyOSError::new_err((EADDRNOTAVAIL, text)),
+        Error::TimedOut { attempts, .. } => {
+            with_attempts(py, PyTimeoutError::new_err(format!("timed out: {text}")), attempts)
+        }
+        // One attempt failed: that, in the words that every Python program knows.
+        Error::Connect { attempts } => {
+            let first = attempts.first().map(|attempt| &attempt.source);
+            let text = if attempts.len() == 1 { None } else { Some(text) };
+            with_attempts(py, first.map_or_else(|| PyOSError::new_err(()), |e| os_error(e, text)), attempts)
+        }
+        Error::NotMptcp { reason, .. } => not_mptcp(py, *reason, &text),
+        Error::Socket { source, .. } | Error::Listen { source, .. } => os_error(source, Some(text)),
+        Error::Resolve { source, .. } | Error::State(source) | Error::Runtime(source) => {
+            os_error(source, None)
+        }
+        _ => PyOSError::new_err(text),
+    }
+}
+
+/// An `OSError` of the subclass that belongs to the error's number, with the system's words or others.
+pub fn os_error(error: &io::Error, text: Option<String>) -> PyErr {
+    match (error.raw_os_error(), error.kind()) {
+        (Some(number), _) => {
+            let text = text.unwrap_or_else(|| {
+                // Without the tail that Rust adds: Python shows the number itself.
+                let said = error.to_string();
+                said.split(" (os error").next().unwrap_or_default().to_owned()
+            });
+            PyOSError::new_err((number, text))
+        }
+        (None, io::ErrorKind::TimedOut) => {
+            PyTimeoutError::new_err(text.unwrap_or_else(|| "timed out".to_owned()))
+        }
+        (None, _) => PyOSError::new_err(text.unwrap_or_else(|| error.to_string())),
+    }
+}
+
+fn not_mptcp(py: Python<'_>, reason: Reason, text: &str) -> PyErr {
+    let made = py
+        .import("mphttp._errors")
+        .and_then(|module| module.getattr("NotMptcpError"))
+        .and_then(|class| class.call1((EPROTONOSUPPORT, text, reason.as_str())));
+    made.map_or_else(|error| error, PyErr::from_value)
+}
+
+/// Hangs the failures of all attempts on an exception, for `all_errors` and for whoever wants to know.
+fn with_attempts(py: Python<'_>, error: PyErr, attempts: &[AttemptError]) -> PyErr {
+    let each = attempts.iter().map(|attempt| os_error(&attempt.source, None).into_value(py));
+    // An exception that takes no attributes is still the right one.
+    let _ = PyTuple::new(py, each.collect::<Vec<_>>())
+        .and_then(|attempts| error.value(py).setattr("attempts", attempts));
+    error
+}

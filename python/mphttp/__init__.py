@@ -1,0 +1,44 @@
+"""HTTP in which the socket protocol is a choice: plain TCP, Multipath TCP with fallback, or Multipath TCP or nothing.
+
+- :mod:`mphttp.client`, :mod:`mphttp.request`, :mod:`mphttp.xmlrpc`: the standard library's clients, with ``protocol=``;
+- :mod:`mphttp.server`, :mod:`mphttp.socketserver`: its servers, with ``mptcp=``;
+- :mod:`mphttp.socket`, :mod:`mphttp.asyncio`: sockets for everything else;
+- :mod:`mphttp.requests`, :mod:`mphttp.urllib3`, :mod:`mphttp.httpx`, :mod:`mphttp.aiohttp`, :mod:`mphttp.niquests`: other
+  clients, each of which must be installed by itself;
+- :func:`install`, or ``python -m mphttp script.py``: for programs that know nothing of this.
+
+:func:`transport` says what a connected socket really speaks, why, and over which paths. Importing this package imports
+none of the modules above.
+"""
+
+from __future__ import annotations
+
+import os as _os
+
+from . import _mphttp
+from ._errors import FellBackError, NotMptcpError
+from ._install import install, installed, uninstall
+from ._mphttp import Path, Transport
+from ._ask import host_support, transport
+from ._words import Protocol, ProtocolLike, Reason
+
+__version__ = _mphttp.version()
+
+__all__ = [
+    "FellBackError",
+    "NotMptcpError",
+    "Path",
+    "Protocol",
+    "ProtocolLike",
+    "Reason",
+    "Transport",
+    "__version__",
+    "host_support",
+    "install",
+    "installed",
+    "transport",
+    "uninstall",
+]
+
+if hasattr(_os, "register_at_fork"):
+    _os.register_at_fork(after_in_child=_mphttp.after_fork_in_child)

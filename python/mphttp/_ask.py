@@ -1,0 +1,58 @@
+"""Questions to the kernel: what can this host, and what does a socket speak."""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import Any, Protocol, Union
+
+from . import _mphttp
+from ._words import Reason
+
+
+class HasFileno(Protocol):
+    """What has a descriptor."""
+
+    def fileno(self) -> int: ...
+
+
+class HasExtraInfo(Protocol):
+    """A transport or a stream of asyncio, uvloop, trio or anyio."""
+
+    def get_extra_info(self, name: str, default: Any = ...) -> Any: ...
+
+
+#: What can be asked for its transport.
+Askable = Union[int, HasFileno, HasExtraInfo]
+
+
+def host_support() -> Reason | None:
+    """``None`` if this host can make MPTCP sockets now, else why not. Asked anew each time (some microseconds)."""
+    word = _mphttp.host_support()
+    return None if word is None else Reason(word)
+
+
+def descriptor(sock: Askable) -> int:
+    """The descriptor of a socket in any of its guises.
+
+    :raises OSError: ``EBADF`` if it is closed.
+    """
+    if isinstance(sock, int):
+        return sock
+    if not hasattr(sock, "fileno"):
+        sock = sock.get_extra_info("socket")
+        if sock is None:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+    number: int = sock.fileno()
+    if number == -1:
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+    return number
+
+
+def transport(sock: Askable) -> _mphttp.Transport:
+    """What a connected socket speaks, why, and over which paths, at this moment.
+
+    :param sock: a socket, plain or wrapped by ``ssl``; a transport or stream writer of asyncio or uvloop; a descriptor.
+    :raises OSError: if it is closed, or no TCP or MPTCP socket.
+    """
+    return _mphttp.transport(descriptor(sock))

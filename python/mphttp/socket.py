@@ -1,0 +1,143 @@
+"""Sockets whose protocol is a choice, as ordinary ``socket.socket`` objects.
+
+They carry the label ``proto == IPPROTO_TCP`` even where the kernel's SO_PROTOCOL is IPPROTO_MPTCP (262): asyncio fails
+on the label 262, and switches TCP_NODELAY on only for the label 6. The label was never evidence, since accepted sockets
+inherit their listener's: :func:`transport` is.
+"""
+
+from __future__ import annotations
+
+import builtins as _builtins
+import errno
+import os
+import socket as _socket
+from typing import Any, cast
+
+from . import _mphttp
+from ._ask import host_support, transport
+from ._words import Protocol, ProtocolLike
+
+__all__ = ["create_connection", "create_server", "host_support", "stream_socket", "transport"]
+
+#: What stands for "as socket.setdefaulttimeout says" in the standard library's signatures.
+DEFAULT_TIMEOUT = cast(Any, _socket)._GLOBAL_DEFAULT_TIMEOUT
+#: An address of the standard library's: host (a name or a number) and port.
+Address = tuple[Any, ...]
+
+
+def adopt(fd: int, v6: bool) -> _socket.socket:
+    """A socket object that owns this descriptor. Its label is IPPROTO_TCP whatever it speaks."""
+    family = _socket.AF_INET6 if v6 else _socket.AF_INET
+    return _socket.socket(family, _socket.SOCK_STREAM, _socket.IPPROTO_TCP, fileno=fd)
+
+
+def stream_socket(family: int = _socket.AF_INET, *, protocol: ProtocolLike = None) -> _socket.socket:
+    """An unconnected stream socket, to be bound, connected or set to listen like any other.
+
+    What is missed by connecting it oneself is the race: a path that swallows SYNs with MPTCP makes it wait as long as
+    the kernel does. :func:`create_connection` doesn't.
+
+    :raises NotMptcpError: for ``mptcp-only`` on a host without MPTCP.
+    """
+    if family not in (_socket.AF_INET, _socket.AF_INET6):
+        raise OSError(errno.EAFNOSUPPORT, os.strerror(errno.EAFNOSUPPORT))
+    v6 = family == _socket.AF_INET6
+    fd, _ = _mphttp.socket(v6, Protocol.of(protocol).value)
+    return adopt(fd, v6)
+
+
+def create_connection(
+    address: Address,
+    timeout: float | None = DEFAULT_TIMEOUT,
+    source_address: Address | None = None,
+    *,
+    all_errors: bool = False,
+    protocol: ProtocolLike = None,
+    interface: str | None = None,
+) -> _socket.socket:
+    """Connects to a host and port, as ``socket.create_connection`` does, racing as RFC 8305 says.
+
+    Addresses of both families are tried, each a quarter of a second after the one before, and so are MPTCP and, where it
+    gets no answer or a reset, TCP. Signal handlers run while it waits, and what they raise ends it.
+
+    :param timeout: seconds for the whole connect without name resolution (the standard library's counts anew for each
+        address); the socket keeps it for what follows.
+    :param source_address: host and port to bind first. A fixed port holds one attempt at a time: TCP can't be raced
+        beside MPTCP then.
+    :param all_errors: raise an ``ExceptionGroup`` of the errors of all attempts (Python 3.11) instead of the first.
+    :param interface: send through this interface alone (SO_BINDTODEVICE; needs no privilege since Linux 5.7).
+    :raises OSError: the subclass that belongs to the first failed attempt; ``.attempts`` has them all.
+    :raises TimeoutError: when the time is over.
+    :raises NotMptcpError: for ``mptcp-only`` when the connection would speak TCP.
+    """
+    choice = Protocol.of(protocol)
+    host, port = address[0], address[1]
+    infos = _socket.getaddrinfo(host, port, 0, _socket.SOCK_STREAM)
+    if timeout is DEFAULT_TIMEOUT:
+        timeout = _socket.getdefaulttimeout()
+    if timeout is not None and timeout <= 0:
+        if timeout < 0:
+            raise ValueError("Timeout value out of range")
+        raise BlockingIOError(errno.EINPROGRESS, os.strerror(errno.EINPROGRESS))
+    try:
+        fd, v6 = _mphttp.connect(
+            [info[4] for info in infos if info[0] in (_socket.AF_INET, _socket.AF_INET6)],
+            choice.value,
+            timeout,
+            None if source_address is None else local(source_address),
+            interface,
+        )
+    except OSError as error:
+        if not infos:
+            raise OSError("getaddrinfo returns an empty list") from None
+        attempts = getattr(error, "attempts", ())
+        if all_errors and attempts and hasattr(_builtins, "ExceptionGroup"):
+            raise _builtins.ExceptionGroup("create_connection failed", list(attempts)) from None
+        raise
+    sock = adopt(fd, v6)
+    if timeout is not None:
+        sock.settimeout(timeout)
+    return sock
+
+
+def local(source: Address) -> tuple[str, int]:
+    """A local address in numbers; an empty host is any address of the family that is tried."""
+    host, port = source[0], source[1]
+    if not host:
+        return "", port
+    sockaddr = _socket.getaddrinfo(host, port, 0, _socket.SOCK_STREAM)[0][4]
+    return str(sockaddr[0]), int(sockaddr[1])
+
+
+def create_server(
+    address: Address,
+    *,
+    family: int = _socket.AF_INET,
+    backlog: int | None = None,
+    reuse_port: bool = False,
+    dualstack_ipv6: bool = False,
+    protocol: ProtocolLike = None,
+) -> _socket.socket:
+    """A listening socket, as ``socket.create_server`` makes one: MPTCP for clients that can, TCP for all others, on one
+    port and at no cost to either.
+
+    Give it to any server that takes a socket or a descriptor. Bind the unspecified address (an empty host): a server
+    bound to one address refuses the paths to its others.
+
+    :param backlog: how many connections may wait to be accepted; 4096 if not given.
+    :raises NotMptcpError: for ``mptcp-only`` on a host without MPTCP.
+    """
+    if family not in (_socket.AF_INET, _socket.AF_INET6):
+        raise ValueError("family must be AF_INET or AF_INET6: MPTCP has no other")
+    if reuse_port and not hasattr(_socket, "SO_REUSEPORT"):
+        raise ValueError("SO_REUSEPORT not supported on this platform")
+    if dualstack_ipv6:
+        if not _socket.has_dualstack_ipv6():
+            raise ValueError("dualstack_ipv6 not supported on this platform")
+        if family != _socket.AF_INET6:
+            raise ValueError("dualstack_ipv6 requires AF_INET6 family")
+    infos = _socket.getaddrinfo(
+        address[0] or None, address[1], family, _socket.SOCK_STREAM, 0, _socket.AI_PASSIVE
+    )
+    fd, _ = _mphttp.listen(infos[0][4], Protocol.of(protocol).value, backlog, reuse_port, dualstack_ipv6)
+    return adopt(fd, family == _socket.AF_INET6)
