@@ -15,6 +15,7 @@ The classes are subclasses of the standard library's, with its signatures and be
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import http.client as _http
 import io
@@ -50,9 +51,11 @@ class _Record:
         self._last: _mphttp.Transport | None = None
 
     def look(self) -> _mphttp.Transport | None:
-        fd = self.sock.fileno()
-        if fd != -1:
-            self._last = _mphttp.transport(fd)
+        # What no kernel knows (something else in the place of a socket, one that is closed) is no news.
+        with contextlib.suppress(OSError, AttributeError, TypeError):
+            fd = self.sock.fileno()
+            if fd != -1:
+                self._last = _mphttp.transport(fd)
         return self._last
 
 

@@ -95,7 +95,7 @@ def create_connection(
             raise _builtins.ExceptionGroup("create_connection failed", list(attempts)) from None
         raise
     sock = adopt(fd, v6)
-    if timeout is not None:
+    if sock.gettimeout() != timeout:
         sock.settimeout(timeout)
     return sock
 

@@ -1,5 +1,7 @@
 //! The truth about a socket, for Python: what it speaks, why, and over which paths.
 
+use std::sync::OnceLock;
+
 use mphttp::report::TransportReport;
 use mptcp_socket::{OwnedSocket, RawSocket, Reason, Spoken, duplicate};
 use pyo3::{
@@ -11,72 +13,86 @@ use crate::{errors, known};
 
 /// What a connected socket speaks, and over which paths: the state at the moment when it was asked.
 #[pyclass(frozen, module = "mphttp")]
-pub struct Transport(mptcp_socket::Transport);
+pub struct Transport {
+    seen: mptcp_socket::Transport,
+    /// The same with the names of interfaces, which cost more than all the rest: only for those who look at paths.
+    named: OnceLock<mptcp_socket::Transport>,
+}
+
+impl Transport {
+    fn named(&self) -> &mptcp_socket::Transport {
+        self.named.get_or_init(|| {
+            let mut transport = self.seen.clone();
+            transport.name_interfaces();
+            transport
+        })
+    }
+}
 
 #[pymethods]
 impl Transport {
     /// `"mptcp"` or `"tcp"`.
     #[getter]
     fn protocol(&self) -> &'static str {
-        self.0.spoken.as_str()
+        self.seen.spoken.as_str()
     }
 
     /// Whether the connection speaks MPTCP on the wire.
     #[getter]
     fn is_mptcp(&self) -> bool {
-        self.0.is_mptcp()
+        self.seen.is_mptcp()
     }
 
     /// Why it speaks TCP, a `Reason`; `None` for MPTCP.
     #[getter]
     fn reason<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let Some(reason) = self.0.reason() else { return Ok(None) };
+        let Some(reason) = self.seen.reason() else { return Ok(None) };
         Ok(Some(py.import("mphttp._words")?.getattr("Reason")?.call1((reason.as_str(),))?))
     }
 
     /// The same as a clause for people; `None` for MPTCP.
     #[getter]
     fn explanation(&self) -> Option<&'static str> {
-        self.0.reason().map(Reason::explain)
+        self.seen.reason().map(Reason::explain)
     }
 
     /// The paths that exist now: subflows of MPTCP, or the one of TCP.
     #[getter]
     fn paths<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
-        PyTuple::new(py, self.0.paths.iter().cloned().map(Path))
+        PyTuple::new(py, self.named().paths.iter().cloned().map(Path))
     }
 
     /// Payload bytes received, over all paths.
     #[getter]
     fn bytes_received(&self) -> u64 {
-        self.0.totals().bytes_received
+        self.seen.totals().bytes_received
     }
 
     /// Payload bytes sent, over all paths, retransmissions included.
     #[getter]
     fn bytes_sent(&self) -> u64 {
-        self.0.totals().bytes_sent
+        self.seen.totals().bytes_sent
     }
 
     /// Segments retransmitted, over all paths.
     #[getter]
     fn retransmits(&self) -> u64 {
-        self.0.totals().retransmits
+        self.seen.totals().retransmits
     }
 
     /// The same as plain data, in the shape that `mphttp get --json` has: ready for `json.dumps`.
     fn as_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let text = serde_json::to_string(&TransportReport::from(&self.0))
+        let text = serde_json::to_string(&TransportReport::from(self.named()))
             .map_err(|error| pyo3::exceptions::PyRuntimeError::new_err(error.to_string()))?;
         Ok(py.import("json")?.call_method1("loads", (text,))?.cast_into()?)
     }
 
     fn __str__(&self) -> String {
-        self.0.to_string()
+        self.seen.to_string()
     }
 
     fn __repr__(&self) -> String {
-        format!("<mphttp.Transport: {}>", self.0)
+        format!("<mphttp.Transport: {}>", self.seen)
     }
 }
 
@@ -154,8 +170,8 @@ fn open(descriptor: RawSocket) -> PyResult<OwnedSocket> {
 #[pyfunction]
 pub fn transport(py: Python<'_>, descriptor: RawSocket) -> PyResult<Transport> {
     let socket = open(descriptor)?;
-    mptcp_socket::Transport::with_origin(&socket, &known::origin(&socket))
-        .map(Transport)
+    mptcp_socket::Transport::without_interfaces(&socket, &known::origin(&socket))
+        .map(|seen| Transport { seen, named: OnceLock::new() })
         .map_err(|error| errors::raise(py, &error))
 }
 

@@ -228,6 +228,17 @@ impl Transport {
     /// # Errors
     /// [`Error::State`] if it is not a TCP or MPTCP socket.
     pub fn with_origin(socket: &impl AsFd, origin: &Origin) -> Result<Self, Error> {
+        let mut transport = Self::without_interfaces(socket, origin)?;
+        transport.name_interfaces();
+        Ok(transport)
+    }
+
+    /// As [`Transport::with_origin`], with the interfaces of its paths left out: asking the host for all its addresses
+    /// costs ten times as much as the rest. [`Transport::name_interfaces`] can add them later.
+    ///
+    /// # Errors
+    /// [`Error::State`] if it is not a TCP or MPTCP socket.
+    pub fn without_interfaces(socket: &impl AsFd, origin: &Origin) -> Result<Self, Error> {
         let spoken = spoken(socket, origin)?;
         let (mptcp, mut paths) = match spoken {
             Spoken::Mptcp => sys::mptcp_state(socket).map_err(Error::State)?,
@@ -235,9 +246,13 @@ impl Transport {
         };
         // A subflow that has been taken down stays listed for a while, without its addresses and figures.
         paths.retain(|path| path.local.is_none_or(|local| local.port() != 0));
-        sys::name_interfaces(&mut paths);
         let paths_total = u32::try_from(paths.len()).unwrap_or(u32::MAX);
         Ok(Self { spoken, paths, gone: Vec::new(), gone_totals: Totals::default(), paths_total, mptcp })
+    }
+
+    /// Fills in the interfaces of paths that have none, as far as the host has their local addresses now.
+    pub fn name_interfaces(&mut self) {
+        sys::name_interfaces(&mut self.paths);
     }
 
     /// A connection that was closed before anybody looked at it.
