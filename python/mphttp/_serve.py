@@ -37,26 +37,28 @@ class _Server(TCPServer):
             print(f"MPTCP is off: {self.why_tcp.explanation}{remedy}.", file=sys.stderr)
 
 
-class _Parser(argparse.ArgumentParser):
-    """A parser with our options beside those it is given; the choice goes to the server class."""
+def _with_choices(parse_args: Any) -> Any:
+    """``ArgumentParser.parse_args`` with our options beside those it has; the choice goes to the server class."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **{"prog": "python -m mphttp.server", **kwargs})
-
-    def parse_args(self, *args: Any, **kwargs: Any) -> Any:
+    def parse(self: argparse.ArgumentParser, *args: Any, **kwargs: Any) -> Any:
+        self.prog = "python -m mphttp.server"
         group = self.add_mutually_exclusive_group()
         for option, value, text in _CHOICES:
             group.add_argument(option, dest="mptcp", action="store_const", const=value, help=text)
-        options = super().parse_args(*args, **kwargs)
+        options = parse_args(self, *args, **kwargs)
         _Server.mptcp = options.mptcp
         del options.mptcp
         return options
 
+    return parse
+
 
 def main() -> int:
     """Runs the main program of ``http.server`` with the arguments of this process."""
-    saved = argparse.ArgumentParser, socketserver.TCPServer
-    argparse.ArgumentParser, socketserver.TCPServer = _Parser, _Server  # type: ignore[misc]
+    # The method, not the class: argparse names its class in its own code.
+    saved = argparse.ArgumentParser.parse_args, socketserver.TCPServer
+    argparse.ArgumentParser.parse_args = _with_choices(saved[0])  # type: ignore[method-assign]
+    socketserver.TCPServer = _Server  # type: ignore[misc]
     try:
         with warnings.catch_warnings():
             # That the module has been imported already; it is run anew on purpose.
@@ -66,5 +68,5 @@ def main() -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     finally:
-        argparse.ArgumentParser, socketserver.TCPServer = saved  # type: ignore[misc]
+        argparse.ArgumentParser.parse_args, socketserver.TCPServer = saved  # type: ignore[method-assign, misc]
     return 0

@@ -15,7 +15,7 @@ import urllib.request as _request
 from typing import TYPE_CHECKING, Any
 
 from ._words import Protocol, ProtocolLike
-from .client import HTTPConnection
+from .client import HTTPConnection, HTTPResponse
 from .socket import DEFAULT_TIMEOUT
 
 if TYPE_CHECKING:
@@ -26,6 +26,13 @@ if TYPE_CHECKING:
 __all__ = ["HTTPHandler", "HTTPSHandler", "build_opener", "urlopen"]
 
 
+def _last(response: Any) -> Any:
+    """urllib closes its connections once it has the response, which alone keeps the socket open."""
+    if isinstance(response, HTTPResponse):
+        response._is_last = True
+    return response
+
+
 class HTTPHandler(_request.HTTPHandler):
     """``urllib.request.HTTPHandler`` with the keyword ``protocol``."""
 
@@ -34,7 +41,8 @@ class HTTPHandler(_request.HTTPHandler):
         self.protocol = Protocol.of(protocol)
 
     def do_open(self, http_class: Any, req: _request.Request, **http_conn_args: Any) -> Any:
-        return super().do_open(functools.partial(HTTPConnection, protocol=self.protocol), req, **http_conn_args)
+        connection = functools.partial(HTTPConnection, protocol=self.protocol)
+        return _last(super().do_open(connection, req, **http_conn_args))
 
 
 if TYPE_CHECKING or hasattr(_request, "HTTPSHandler"):
@@ -50,7 +58,7 @@ if TYPE_CHECKING or hasattr(_request, "HTTPSHandler"):
 
         def do_open(self, http_class: Any, req: _request.Request, **http_conn_args: Any) -> Any:
             connection = functools.partial(HTTPSConnection, protocol=self.protocol)
-            return super().do_open(connection, req, **http_conn_args)
+            return _last(super().do_open(connection, req, **http_conn_args))
 
 
 def build_opener(

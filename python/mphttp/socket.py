@@ -54,6 +54,7 @@ def create_connection(
     all_errors: bool = False,
     protocol: ProtocolLike = None,
     interface: str | None = None,
+    family: int = 0,
 ) -> _socket.socket:
     """Connects to a host and port, as ``socket.create_connection`` does, racing as RFC 8305 says.
 
@@ -66,13 +67,14 @@ def create_connection(
         beside MPTCP then.
     :param all_errors: raise an ``ExceptionGroup`` of the errors of all attempts (Python 3.11) instead of the first.
     :param interface: send through this interface alone (SO_BINDTODEVICE; needs no privilege since Linux 5.7).
+    :param family: ``AF_INET`` or ``AF_INET6``, to keep to one of them.
     :raises OSError: the subclass that belongs to the first failed attempt; ``.attempts`` has them all.
     :raises TimeoutError: when the time is over.
     :raises NotMptcpError: for ``mptcp-only`` when the connection would speak TCP.
     """
     choice = Protocol.of(protocol)
     host, port = address[0], address[1]
-    infos = _socket.getaddrinfo(host, port, 0, _socket.SOCK_STREAM)
+    infos = _socket.getaddrinfo(host, port, family, _socket.SOCK_STREAM)
     if timeout is DEFAULT_TIMEOUT:
         timeout = _socket.getdefaulttimeout()
     if timeout is not None and timeout <= 0:

@@ -88,7 +88,14 @@ class MPTCPServerMixin:
     def socket(self, sock: _socket.socket) -> None:
         if self._awaits_socket:
             self._awaits_socket = False
-            sock = self._exchange(sock)
+            try:
+                exchanged = self._exchange(sock)
+            except BaseException:
+                sock.close()
+                raise
+            if exchanged is not sock:
+                sock.close()
+            sock = exchanged
         self.__dict__["socket"] = sock
 
     def _exchange(self, sock: _socket.socket) -> _socket.socket:
@@ -104,10 +111,7 @@ class MPTCPServerMixin:
             # A Unix or UDP server with this mixin is what it was.
             self.why_tcp = Reason.NOT_REQUESTED
             return sock
-        try:
-            fd, word = _mphttp.socket(sock.family == _socket.AF_INET6, protocol.value)
-        finally:
-            sock.close()
+        fd, word = _mphttp.socket(sock.family == _socket.AF_INET6, protocol.value)
         self._protocol = protocol
         self.why_tcp = None if word is None else Reason(word)
         return adopt(fd, sock.family == _socket.AF_INET6)

@@ -25,10 +25,12 @@ pub fn raise(py: Python<'_>, error: &Error) -> PyErr {
         Error::TimedOut { attempts, .. } => {
             with_attempts(py, PyTimeoutError::new_err(format!("timed out: {text}")), attempts)
         }
-        // One attempt failed: that, in the words that every Python program knows.
+        // All attempts failed alike: that, in the words that every Python program knows.
         Error::Connect { attempts } => {
             let first = attempts.first().map(|attempt| &attempt.source);
-            let text = if attempts.len() == 1 { None } else { Some(text) };
+            let number = first.and_then(io::Error::raw_os_error);
+            let alike = number.is_some() && attempts.iter().all(|a| a.source.raw_os_error() == number);
+            let text = if alike { None } else { Some(text) };
             with_attempts(py, first.map_or_else(|| PyOSError::new_err(()), |e| os_error(e, text)), attempts)
         }
         Error::NotMptcp { reason, .. } => not_mptcp(py, *reason, &text),
