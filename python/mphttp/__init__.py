@@ -16,10 +16,10 @@ from __future__ import annotations
 import os as _os
 
 from . import _mphttp
+from ._ask import host_support, transport
 from ._errors import FellBackError, NotMptcpError
 from ._install import install, installed, uninstall
 from ._mphttp import Path, Transport
-from ._ask import host_support, transport
 from ._words import Protocol, ProtocolLike, Reason
 
 __version__ = _mphttp.version()

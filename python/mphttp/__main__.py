@@ -34,16 +34,20 @@ def main() -> None:
     )
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("-m", dest="module", metavar="MODULE", nargs=argparse.REMAINDER, help="run a module")
-    what.add_argument("-c", dest="command", metavar="CODE", nargs=argparse.REMAINDER, help="run a piece of code")
+    what.add_argument(
+        "-c", dest="command", metavar="CODE", nargs=argparse.REMAINDER, help="run a piece of code"
+    )
     what.add_argument("script", nargs="?", metavar="SCRIPT", help="run a file")
-    parser.add_argument("arguments", nargs=argparse.REMAINDER, metavar="...", help="the program's own arguments")
+    parser.add_argument(
+        "arguments", nargs=argparse.REMAINDER, metavar="...", help="the program's own arguments"
+    )
     options = parser.parse_args()
     try:
         install(options.protocol)
     except ValueError as error:
         parser.error(str(error))
-    run = options.module if options.module is not None else options.command
-    if run is not None and not run:
+    run: list[str] = options.module or options.command or [options.script]
+    if not run[0]:
         parser.error("nothing to run")
     # As if this package were not there: sys.argv and sys.path are what the program expects.
     if options.module is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import Any, Protocol, Union
+from typing import Any, Protocol, TypeAlias
 
 from . import _mphttp
 from ._words import Reason
@@ -23,7 +23,7 @@ class HasExtraInfo(Protocol):
 
 
 #: What can be asked for its transport.
-Askable = Union[int, HasFileno, HasExtraInfo]
+Askable: TypeAlias = int | HasFileno | HasExtraInfo
 
 
 def host_support() -> Reason | None:
@@ -39,11 +39,10 @@ def descriptor(sock: Askable) -> int:
     """
     if isinstance(sock, int):
         return sock
-    if not hasattr(sock, "fileno"):
-        sock = sock.get_extra_info("socket")
-        if sock is None:
-            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
-    number: int = sock.fileno()
+    has: Any = sock
+    if not hasattr(has, "fileno"):
+        has = has.get_extra_info("socket")
+    number: int = -1 if has is None else has.fileno()
     if number == -1:
         raise OSError(errno.EBADF, os.strerror(errno.EBADF))
     return number

@@ -5,6 +5,29 @@ from typing import Any, final
 
 from ._words import Reason
 
+__all__ = [
+    "Connecting",
+    "Path",
+    "Transport",
+    "accepted",
+    "after_fork_in_child",
+    "connect",
+    "connect_async",
+    "default_protocol",
+    "explain",
+    "fell_back",
+    "host_support",
+    "listen",
+    "parse_protocol",
+    "reasons",
+    "remedy",
+    "run_program",
+    "shutdown",
+    "socket",
+    "transport",
+    "version",
+]
+
 @final
 class Transport:
     """What a connected socket speaks, and over which paths: the state at the moment when it was asked."""

@@ -19,7 +19,11 @@ def interface(options: Iterable[Option] | None) -> str | None:
     """The interface that SO_BINDTODEVICE among these options names: it must be known before connecting."""
     number = getattr(_socket, "SO_BINDTODEVICE", 25)
     for level, name, *value in options or ():
-        if (level, name) == (_socket.SOL_SOCKET, number) and value and isinstance(value[0], (bytes, bytearray)):
+        if (
+            (level, name) == (_socket.SOL_SOCKET, number)
+            and value
+            and isinstance(value[0], (bytes, bytearray))
+        ):
             return bytes(value[0]).rstrip(b"\0").decode()
     return None
 

@@ -18,7 +18,11 @@ from ._words import Protocol
 from .socketserver import Choice, TCPServer
 
 _CHOICES: list[tuple[str, Choice, str]] = [
-    ("--mptcp", True, "listen with Multipath TCP, and serve TCP clients as well (default, unless MPHTTP_PROTOCOL says else)"),
+    (
+        "--mptcp",
+        True,
+        "listen with Multipath TCP, and serve TCP clients as well (default, unless MPHTTP_PROTOCOL says else)",
+    ),
     ("--no-mptcp", False, "listen with plain TCP"),
     ("--mptcp-only", Protocol.MPTCP_ONLY, "listen with Multipath TCP, and turn TCP clients away"),
 ]

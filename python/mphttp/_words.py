@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from typing import TypeAlias, Union
+from typing import TypeAlias
 
 from . import _mphttp
 
@@ -21,8 +21,12 @@ class Protocol(str, enum.Enum):
     #: Multipath TCP, or :class:`mphttp.NotMptcpError`.
     MPTCP_ONLY = "mptcp-only"
 
-    __str__ = str.__str__
-    __format__ = str.__format__
+    def __str__(self) -> str:
+        # Up to Python 3.10 a member prints as "Protocol.TCP", from 3.12 on as its word, and in between as either.
+        return self.value
+
+    def __format__(self, spec: str) -> str:
+        return format(self.value, spec)
 
     @classmethod
     def of(cls, choice: ProtocolLike) -> Protocol:
@@ -47,7 +51,7 @@ class Protocol(str, enum.Enum):
 
 
 #: What names a protocol: see :meth:`Protocol.of`.
-ProtocolLike: TypeAlias = Union[Protocol, str, int, None]
+ProtocolLike: TypeAlias = Protocol | str | int | None
 
 
 class Reason(str, enum.Enum):
@@ -82,8 +86,11 @@ class Reason(str, enum.Enum):
     #: This kernel can't tell.
     UNKNOWN = "unknown"
 
-    __str__ = str.__str__
-    __format__ = str.__format__
+    def __str__(self) -> str:
+        return self.value
+
+    def __format__(self, spec: str) -> str:
+        return format(self.value, spec)
 
     @property
     def explanation(self) -> str:

@@ -8,7 +8,8 @@
         async with session.get("http://server:8000/") as response:
             print(transport(response))
 
-That is ``aiohttp.ClientSession(connector=TCPConnector(protocol="mptcp"), response_class=ClientResponse)``. By aiohttp's ``socket_factory``: it makes sockets, and aiohttp connects them. So what a path that swallows SYNs with MPTCP
+That is ``aiohttp.ClientSession(connector=TCPConnector(protocol="mptcp"), response_class=ClientResponse)``. By aiohttp's
+``socket_factory``: it makes sockets, and aiohttp connects them. So what a path that swallows SYNs with MPTCP
 costs is the kernel's business here: the race of the other modules needs both in one hand. A server takes a listening
 socket: ``aiohttp.web.run_app(app, sock=mphttp.socket.create_server(("", 8080)))``.
 """

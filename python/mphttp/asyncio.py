@@ -22,7 +22,8 @@ from typing import Any, TypeVar
 from . import _mphttp
 from ._ask import transport
 from ._words import Protocol, ProtocolLike
-from .socket import Address, adopt, create_server as _listen
+from .socket import Address, adopt
+from .socket import create_server as _listen
 
 __all__ = [
     "Servers",
@@ -68,7 +69,9 @@ async def connect(
     if local_addr is not None:
         local = "", int(local_addr[1])
         if local_addr[0]:
-            found = await loop.getaddrinfo(local_addr[0], local_addr[1], family=family, type=_socket.SOCK_STREAM)
+            found = await loop.getaddrinfo(
+                local_addr[0], local_addr[1], family=family, type=_socket.SOCK_STREAM
+            )
             local = str(found[0][4][0]), int(local_addr[1])
     done: _asyncio.Future[None] = loop.create_future()
 
@@ -215,7 +218,12 @@ async def create_server(
 
     def bind(address: Address, family: int, dual: bool) -> None:
         made = _listen(
-            address, family=family, backlog=backlog, reuse_port=reuse_port, dualstack_ipv6=dual, protocol=choice
+            address,
+            family=family,
+            backlog=backlog,
+            reuse_port=reuse_port,
+            dualstack_ipv6=dual,
+            protocol=choice,
         )
         made.setblocking(False)
         sockets.append(made)
@@ -237,8 +245,9 @@ async def create_server(
             # The port that the kernel chose for the first holds for all.
             port = port or sockets[0].getsockname()[1]
         for sock in sockets:
-            server = await loop.create_server(protocol_factory, sock=sock, start_serving=False, **kwargs)
-            servers.append(server)
+            servers.append(
+                await loop.create_server(protocol_factory, sock=sock, start_serving=False, **kwargs)
+            )
         together = Servers(servers)
         if start_serving:
             await together.start_serving()

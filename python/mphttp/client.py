@@ -18,8 +18,24 @@ from __future__ import annotations
 import functools
 import http.client as _http
 import io
-from http.client import *  # noqa: F403
-from http.client import __all__ as _all
+from http.client import (
+    BadStatusLine,
+    CannotSendHeader,
+    CannotSendRequest,
+    HTTPException,
+    ImproperConnectionState,
+    IncompleteRead,
+    InvalidURL,
+    LineTooLong,
+    NotConnected,
+    RemoteDisconnected,
+    ResponseNotReady,
+    UnimplementedFileMode,
+    UnknownProtocol,
+    UnknownTransferEncoding,
+    error,
+    responses,
+)
 from typing import TYPE_CHECKING, Any
 
 from . import _mphttp
@@ -31,7 +47,32 @@ if TYPE_CHECKING:
     import socket
     import ssl
 
-__all__ = [*_all]
+__all__ = [
+    "BadStatusLine",
+    "CannotSendHeader",
+    "CannotSendRequest",
+    "HTTPConnection",
+    "HTTPException",
+    "HTTPResponse",
+    "HTTPSConnection",
+    "ImproperConnectionState",
+    "IncompleteRead",
+    "InvalidURL",
+    "LineTooLong",
+    "NotConnected",
+    "RemoteDisconnected",
+    "ResponseNotReady",
+    "UnimplementedFileMode",
+    "UnknownProtocol",
+    "UnknownTransferEncoding",
+    "error",
+    "responses",
+]
+
+
+def __getattr__(name: str) -> Any:
+    # What else a version of http.client has: status codes, ports.
+    return getattr(_http, name)
 
 
 class HTTPResponse(_http.HTTPResponse):

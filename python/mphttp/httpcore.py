@@ -85,7 +85,9 @@ class _Stream(httpcore.NetworkStream):
     ) -> httpcore.NetworkStream:
         if isinstance(self._sock, ssl.SSLSocket):
             self.close()
-            raise httpcore.UnsupportedProtocol("TLS inside of TLS (an https:// proxy) is not supported by mphttp")
+            raise httpcore.UnsupportedProtocol(
+                "TLS inside of TLS (an https:// proxy) is not supported by mphttp"
+            )
         with _translated(httpcore.ConnectTimeout, httpcore.ConnectError):
             try:
                 self._sock.settimeout(timeout)
@@ -237,9 +239,7 @@ class AsyncBackend(httpcore.AsyncNetworkBackend):
         self, host: str, port: int, timeout: float | None, local_address: str | None, options: list[Any]
     ) -> _socket.socket:
         if "trio" in sys.modules and _runs_trio():
-            connect = functools.partial(
-                _connect, host, port, timeout, local_address, options, self.protocol
-            )
+            connect = functools.partial(_connect, host, port, timeout, local_address, options, self.protocol)
             sock = await anyio.to_thread.run_sync(connect, abandon_on_cancel=True)
         else:
             from . import asyncio as _asyncio

@@ -91,7 +91,9 @@ def _settings(
             port=proxy.url.port,
             target=proxy.url.raw_path,
         )
-        proxy = httpcore.Proxy(url, auth=proxy.raw_auth, headers=proxy.headers.raw, ssl_context=proxy.ssl_context)
+        proxy = httpcore.Proxy(
+            url, auth=proxy.raw_auth, headers=proxy.headers.raw, ssl_context=proxy.ssl_context
+        )
     return {
         "ssl_context": httpx.create_ssl_context(verify=verify, cert=cert, trust_env=trust_env),
         "proxy": proxy,

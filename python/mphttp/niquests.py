@@ -29,7 +29,7 @@ from .socket import DEFAULT_TIMEOUT, create_connection
 __all__ = ["Resolver", "Session", "transport"]
 
 
-class Resolver(SystemResolver):  # type: ignore[misc]
+class Resolver(SystemResolver):
     """The system's resolver, connecting with the keyword ``protocol``."""
 
     def __init__(self, *patterns: str, protocol: ProtocolLike = None, **kwargs: Any) -> None:

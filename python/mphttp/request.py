@@ -75,7 +75,11 @@ def build_opener(
     # Where the caller brings a handler of its own for the same scheme, that is what is used.
     given = [handler if isinstance(handler, type) else type(handler) for handler in handlers]
     bases = (_request.HTTPHandler, getattr(_request, "HTTPSHandler", _request.HTTPHandler))
-    ours = [mine for mine in ours if not any(issubclass(g, b) for g in given for b in bases if isinstance(mine, b))]
+    ours = [
+        mine
+        for mine in ours
+        if not any(issubclass(g, b) for g in given for b in bases if isinstance(mine, b))
+    ]
     return _request.build_opener(*ours, *handlers)
 
 

@@ -16,12 +16,27 @@ from __future__ import annotations
 import http.server as _server
 import socketserver as _socketserver
 import sys
-from http.server import *  # noqa: F403
-from http.server import __all__ as _all
+from typing import Any
 
 from .socketserver import RequestTransport, TCPServer, request_transport
 
-__all__ = [*_all, "request_transport"]
+__all__ = [
+    "BaseHTTPRequestHandler",
+    "HTTPServer",
+    "SimpleHTTPRequestHandler",
+    "ThreadingHTTPServer",
+    "request_transport",
+    *(
+        name
+        for name in ("CGIHTTPRequestHandler", "HTTPSServer", "ThreadingHTTPSServer")
+        if hasattr(_server, name)
+    ),
+]
+
+
+def __getattr__(name: str) -> Any:
+    # What else a version of http.server has.
+    return getattr(_server, name)
 
 
 class BaseHTTPRequestHandler(RequestTransport, _server.BaseHTTPRequestHandler):
@@ -32,7 +47,7 @@ class SimpleHTTPRequestHandler(RequestTransport, _server.SimpleHTTPRequestHandle
     """``http.server.SimpleHTTPRequestHandler`` with ``request_transport()``."""
 
 
-if hasattr(_server, "CGIHTTPRequestHandler"):
+if sys.version_info < (3, 15):
 
     class CGIHTTPRequestHandler(RequestTransport, _server.CGIHTTPRequestHandler):
         """``http.server.CGIHTTPRequestHandler`` with ``request_transport()``."""
@@ -48,7 +63,7 @@ class ThreadingHTTPServer(_socketserver.ThreadingMixIn, HTTPServer):
     daemon_threads = True
 
 
-if hasattr(_server, "HTTPSServer"):
+if sys.version_info >= (3, 14):
 
     class HTTPSServer(HTTPServer, _server.HTTPSServer):
         """``http.server.HTTPSServer`` with the keyword and class attribute ``mptcp``."""

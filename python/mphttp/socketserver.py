@@ -17,9 +17,15 @@ import contextlib
 import contextvars
 import socket as _socket
 import socketserver as _socketserver
-from socketserver import *  # noqa: F403
-from socketserver import __all__ as _all
-from typing import TYPE_CHECKING, Any, Union
+import sys
+from socketserver import (
+    BaseServer,
+    DatagramRequestHandler,
+    ThreadingMixIn,
+    ThreadingUDPServer,
+    UDPServer,
+)
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from . import _mphttp
 from ._ask import Askable, transport
@@ -27,10 +33,29 @@ from ._errors import NotMptcpError
 from ._words import Protocol, Reason
 from .socket import adopt
 
-__all__ = [*_all, "MPTCPServerMixin", "request_transport"]
+__all__ = [
+    "BaseRequestHandler",
+    "BaseServer",
+    "DatagramRequestHandler",
+    "ForkingTCPServer",
+    "MPTCPServerMixin",
+    "StreamRequestHandler",
+    "TCPServer",
+    "ThreadingMixIn",
+    "ThreadingTCPServer",
+    "ThreadingUDPServer",
+    "UDPServer",
+    "request_transport",
+]
+
+
+def __getattr__(name: str) -> Any:
+    # What else a platform's socketserver has: forking, Unix sockets.
+    return getattr(_socketserver, name)
+
 
 #: What ``mptcp`` can be: on, off, one of the three words, or the default of this process.
-Choice = Union[bool, str, Protocol, None]
+Choice: TypeAlias = bool | str | Protocol | None
 
 _current: contextvars.ContextVar[Askable] = contextvars.ContextVar("mphttp request")
 
@@ -170,11 +195,11 @@ class TCPServer(MPTCPServerMixin, _socketserver.TCPServer):
         ) -> None: ...
 
 
-class ThreadingTCPServer(_socketserver.ThreadingMixIn, TCPServer):
+class ThreadingTCPServer(ThreadingMixIn, TCPServer):
     """``socketserver.ThreadingTCPServer`` with the keyword and class attribute ``mptcp``."""
 
 
-if hasattr(_socketserver, "ForkingMixIn"):
+if sys.platform != "win32":
 
     class ForkingTCPServer(_socketserver.ForkingMixIn, TCPServer):
         """``socketserver.ForkingTCPServer`` with the keyword and class attribute ``mptcp``."""

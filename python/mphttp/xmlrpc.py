@@ -30,7 +30,7 @@ class Transport(_xmlrpc.Transport):
         self.protocol = Protocol.of(protocol)
 
     def make_connection(self, host: Any) -> HTTPConnection:
-        kept = self._connection  # type: ignore[has-type]
+        kept: Any = self._connection
         if kept and host == kept[0]:
             connection: HTTPConnection = kept[1]
             return connection
@@ -50,12 +50,13 @@ class SafeTransport(_xmlrpc.SafeTransport):
     def make_connection(self, host: Any) -> HTTPSConnection:
         from .client import HTTPSConnection
 
-        kept = self._connection  # type: ignore[has-type]
+        kept: Any = self._connection
         if kept and host == kept[0]:
             connection: HTTPSConnection = kept[1]
             return connection
         name, self._extra_headers, x509 = self.get_host_info(host)
-        connection = HTTPSConnection(name, context=self.context, protocol=self.protocol, **(x509 or {}))
+        more: Any = {"context": getattr(self, "context", None), **(x509 or {})}
+        connection = HTTPSConnection(name, protocol=self.protocol, **more)
         self._connection = host, connection
         return connection
 
@@ -70,7 +71,7 @@ class ServerProxy(_xmlrpc.ServerProxy):
             headers, context = kwargs.get("headers", ()), kwargs.get("context")
             dates = {name: kwargs.get(name, False) for name in ("use_datetime", "use_builtin_types")}
             # Their places after `transport`: encoding, verbose, allow_none, use_datetime, use_builtin_types.
-            dates.update(zip(("use_datetime", "use_builtin_types"), args[3:5]))
+            dates.update(zip(("use_datetime", "use_builtin_types"), args[3:5], strict=False))
             if uri.startswith("https:"):
                 transport = SafeTransport(headers=headers, context=context, protocol=protocol, **dates)
             else:

@@ -17,14 +17,15 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-import pytest
-
 import mphttp
+import pytest
 from mphttp import socketserver
 from mphttp.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 if "MPHTTP_LAB" not in os.environ:
-    raise pytest.UsageError("run these tests by `cargo xtask test --only python`: they need a network of their own")
+    raise pytest.UsageError(
+        "run these tests by `cargo xtask test --only python`: they need a network of their own"
+    )
 
 #: Bodies of these lengths are at /N.
 BIG = 3_000_000
@@ -145,7 +146,7 @@ def counters() -> dict[str, int]:
     """The MPTCP counters of this network namespace, named as nstat(8) names them."""
     lines = pathlib.Path("/proc/thread-self/net/netstat").read_text().splitlines()
     names, values = (line.split()[1:] for line in lines if line.startswith("MPTcpExt:"))
-    return {f"MPTcpExt{name}": int(value) for name, value in zip(names, values)}
+    return {f"MPTcpExt{name}": int(value) for name, value in zip(names, values, strict=False)}
 
 
 @pytest.fixture

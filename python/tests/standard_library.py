@@ -144,7 +144,9 @@ def run(name: str) -> dict[str, Any]:
     bad = tuple(failed)
     skipped = [test.id() for test, _ in result.skipped]
     passed = [
-        test for test in result.ran if test not in skipped and not any(b.split(" ")[0] == test or b == test for b in bad)
+        test
+        for test in result.ran
+        if test not in skipped and not any(b.split(" ")[0] == test or b == test for b in bad)
     ]
     return {"passed": passed, "failed": failed, "skipped": skipped}
 
@@ -153,7 +155,9 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--classes", choices=["stock", "mphttp"], required=True)
     parser.add_argument("--forbid-mptcp", action="store_true")
-    parser.add_argument("--suite", choices=SUITES, help="run this one here; else each in a process of its own")
+    parser.add_argument(
+        "--suite", choices=SUITES, help="run this one here; else each in a process of its own"
+    )
     options = parser.parse_args()
     if options.suite:
         if options.classes == "mphttp":
@@ -165,7 +169,7 @@ def main() -> None:
     results = {}
     for suite in SUITES:
         command = [sys.executable, __file__, "--classes", options.classes, "--suite", suite]
-        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=600)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=600)
         lines = done.stdout.splitlines()
         if done.returncode != 0 or not lines:
             results[suite] = {

@@ -11,10 +11,9 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import mphttp
 import pytest
 from conftest import Site, counters
-
-import mphttp
 from mphttp import NotMptcpError, Reason
 from mphttp import asyncio as mptcp
 
@@ -101,7 +100,9 @@ def test_nodelay_is_on(run: Run) -> None:
 def test_tls(run: Run, tls: Any) -> None:
     async def main() -> None:
         async with echo(ssl=tls.server) as port:
-            reader, writer = await mptcp.open_connection("localhost", port, ssl=tls.client, family=socket.AF_INET)
+            reader, writer = await mptcp.open_connection(
+                "localhost", port, ssl=tls.client, family=socket.AF_INET
+            )
             assert await reader.readline() == b"MPTCP over 1 path\n"
             assert mptcp.transport(writer).is_mptcp
             writer.close()
@@ -117,7 +118,9 @@ def test_connections_and_sockets(run: Run, site: Site) -> None:
             self.seen = mphttp.transport(transport)
 
     async def main() -> None:
-        transport, protocol = await mptcp.create_connection(Protocol, site.host, site.port, protocol="mptcp-only")
+        transport, protocol = await mptcp.create_connection(
+            Protocol, site.host, site.port, protocol="mptcp-only"
+        )
         assert protocol.seen.is_mptcp
         transport.close()
         with await mptcp.connect(site.host, site.port, local_addr=("127.0.0.5", 0), interface="lo") as sock:

@@ -10,10 +10,9 @@ import urllib.request
 import xmlrpc.server
 from typing import Any
 
+import mphttp
 import pytest
 from conftest import BIG, Handler, Site, serving
-
-import mphttp
 from mphttp import NotMptcpError, Reason
 from mphttp.client import HTTPConnection, HTTPResponse, HTTPSConnection
 from mphttp.request import build_opener, urlopen
@@ -27,8 +26,15 @@ def fetch(connection: Any, path: str = "/transport") -> Any:
 
 @pytest.mark.parametrize(
     ("protocol", "spoken"),
-    [("tcp", "tcp"), ("mptcp", "mptcp"), ("mptcp-only", "mptcp"), (None, "mptcp")]
-    + [(socket.IPPROTO_TCP, "tcp"), (socket.IPPROTO_MPTCP, "mptcp"), (mphttp.Protocol.MPTCP, "mptcp")],
+    [
+        ("tcp", "tcp"),
+        ("mptcp", "mptcp"),
+        ("mptcp-only", "mptcp"),
+        (None, "mptcp"),
+        (socket.IPPROTO_TCP, "tcp"),
+        (socket.IPPROTO_MPTCP, "mptcp"),
+        (mphttp.Protocol.MPTCP, "mptcp"),
+    ],
 )
 def test_both_ends_say_what_is_spoken(site: Site, protocol: Any, spoken: str) -> None:
     connection = HTTPConnection(site.host, site.port, protocol=protocol)

@@ -8,16 +8,16 @@ import http.client
 import json
 import os
 import socket
+import struct
 import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
 from typing import Any
 
+import mphttp
 import pytest
 from conftest import Site, counters
-
-import mphttp
 from mphttp import Reason
 
 
@@ -38,7 +38,13 @@ def number(sock: Any) -> int:
 def test_stream_sockets_are_exchanged_and_no_others(installed: None) -> None:
     assert mphttp.installed() is mphttp.Protocol.MPTCP
     stream, inet6 = socket.SOCK_STREAM, socket.AF_INET6
-    for arguments in [(), (socket.AF_INET,), (socket.AF_INET, stream), (inet6, stream, 0), (inet6, stream, 6)]:
+    for arguments in [
+        (),
+        (socket.AF_INET,),
+        (socket.AF_INET, stream),
+        (inet6, stream, 0),
+        (inet6, stream, 6),
+    ]:
         with socket.socket(*arguments) as sock:
             assert number(sock) == 262 and type(sock) is socket.socket and sock.proto in (0, 6)
             assert not sock.get_inheritable() and sock.getblocking()
@@ -59,6 +65,7 @@ def test_stream_sockets_are_exchanged_and_no_others(installed: None) -> None:
 
 def test_it_can_be_changed_and_undone() -> None:
     init, connect = socket.socket.__init__, socket.create_connection
+    method = socket.socket.connect
     mphttp.install("mptcp")
     mphttp.install("tcp")
     assert mphttp.installed() == "tcp"
@@ -68,6 +75,7 @@ def test_it_can_be_changed_and_undone() -> None:
     mphttp.uninstall()
     assert mphttp.installed() is None
     assert (socket.socket.__init__, socket.create_connection) == (init, connect)
+    assert socket.socket.connect is method and "connect" not in vars(socket.socket)
     with socket.socket() as sock:
         assert number(sock) == 6
     with pytest.raises(ValueError):
@@ -75,7 +83,9 @@ def test_it_can_be_changed_and_undone() -> None:
     assert mphttp.installed() is None and socket.socket.__init__ is init
 
 
-def test_the_standard_library_knows_nothing_of_it(installed: None, site: Site, tls: Any, tls_site: Site) -> None:
+def test_the_standard_library_knows_nothing_of_it(
+    installed: None, site: Site, tls: Any, tls_site: Site
+) -> None:
     connection = http.client.HTTPConnection(site.host, site.port)
     connection.request("GET", "/transport")
     assert json.load(connection.getresponse())["protocol"] == "mptcp"
@@ -104,6 +114,56 @@ def test_asyncio_knows_nothing_of_it(installed: None) -> None:
             await asyncio.sleep(0.01)
 
     asyncio.run(main())
+
+
+def test_a_blocking_connect_keeps_the_socket_and_its_options(installed: None, site: Site, silent: Any) -> None:
+    with socket.socket() as sock:
+        fd = sock.fileno()
+        sock.settimeout(9)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 3))
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 200_000)
+        sndbuf = sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
+        sock.connect(("localhost", site.port))
+        assert (sock.fileno(), sock.gettimeout(), number(sock)) == (fd, 9, 262)
+        assert not sock.get_inheritable() and sock.getblocking()
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 8) == struct.pack("ii", 1, 3)
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) == 400_000
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) >= sndbuf
+        assert mphttp.transport(sock).is_mptcp
+        with pytest.raises(OSError) as caught:
+            sock.connect((site.host, site.port))
+        assert caught.value.errno == 106
+        sock.sendall(b"GET /5 HTTP/1.0\r\n\r\n")
+        assert sock.recv(999).startswith(b"HTTP/1.1 200")
+    with socket.socket() as sock:
+        # Bound: the socket itself must be used.
+        sock.bind(("127.0.0.4", 0))
+        local = sock.getsockname()
+        sock.connect((site.host, site.port))
+        assert sock.getsockname() == local and mphttp.transport(sock).is_mptcp
+    with socket.socket() as sock:
+        sock.setblocking(False)
+        assert sock.connect_ex((site.host, site.port)) in (0, 115)
+    with socket.socket() as sock, pytest.raises(ConnectionRefusedError):
+        sock.connect(("127.0.0.1", 9))
+    with socket.socket() as sock, pytest.raises(socket.gaierror):
+        sock.connect(("no-such-host.invalid", 9))
+    with socket.socket() as sock:
+        sock.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            sock.connect(silent)
+
+
+def test_ssl_sockets_that_connect_themselves(installed: None, tls: Any, tls_site: Site) -> None:
+    with tls.client.wrap_socket(socket.socket(), server_hostname="localhost") as secure:
+        secure.connect(("127.0.0.1", tls_site.port))
+        assert mphttp.transport(secure).is_mptcp
+        secure.sendall(b"GET /5 HTTP/1.0\r\n\r\n")
+        assert secure.recv(999).startswith(b"HTTP/1.1 200")
 
 
 def test_it_falls_back(installed: None, mptcp_off: None, tcp_site: Site) -> None:

@@ -12,11 +12,10 @@ import threading
 import time
 from typing import Any
 
-import pytest
-from conftest import Site, counters
-
 import mphttp
 import mphttp.socket
+import pytest
+from conftest import Site, counters
 from mphttp import NotMptcpError, Reason, transport
 from mphttp.socket import create_connection, create_server, stream_socket
 
@@ -66,7 +65,7 @@ def test_without_mptcp_on_the_host_it_is_tcp(mptcp_off: None) -> None:
         lambda: stream_socket(protocol="mptcp-only"),
         lambda: create_connection(("127.0.0.1", 9), protocol="mptcp-only"),
     ):
-        with pytest.raises(NotMptcpError, match="net.mptcp.enabled") as caught:
+        with pytest.raises(NotMptcpError, match=r"net\.mptcp\.enabled") as caught:
             attempt()
         assert caught.value.reason is Reason.DISABLED
 

@@ -3,9 +3,8 @@
 import pickle
 import socket
 
-import pytest
-
 import mphttp
+import pytest
 from mphttp import Protocol, Reason, _mphttp
 
 
@@ -30,7 +29,7 @@ def test_the_environment_changes_the_default_and_nothing_else(monkeypatch: pytes
     monkeypatch.setenv("MPHTTP_PROTOCOL", "")
     assert Protocol.of(None) is Protocol.MPTCP
     monkeypatch.setenv("MPHTTP_PROTOCOL", "mtcp")
-    with pytest.raises(ValueError, match="MPHTTP_PROTOCOL.*mtcp"):
+    with pytest.raises(ValueError, match=r"MPHTTP_PROTOCOL.*mtcp"):
         Protocol.of(None)
 
 
@@ -54,5 +53,15 @@ def test_importing_the_package_imports_little() -> None:
     code = "import sys, mphttp; print(*sorted(sys.modules))"
     loaded = set(subprocess.check_output([sys.executable, "-c", code], text=True).split())
     assert "mphttp._mphttp" in loaded
-    unwanted = {"http.client", "ssl", "asyncio", "requests", "urllib3", "httpx", "httpcore", "aiohttp", "anyio"}
+    unwanted = {
+        "http.client",
+        "ssl",
+        "asyncio",
+        "requests",
+        "urllib3",
+        "httpx",
+        "httpcore",
+        "aiohttp",
+        "anyio",
+    }
     assert not loaded & unwanted

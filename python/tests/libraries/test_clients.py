@@ -10,10 +10,9 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+import mphttp
 import pytest
 from conftest import BIG, Handler, Site, serving
-
-import mphttp
 from mphttp import NotMptcpError, Reason
 from mphttp.server import ThreadingHTTPServer
 
@@ -32,7 +31,9 @@ def by_requests(url: str, protocol: str, authority: Any) -> tuple[bytes, Any]:
 def by_urllib3(url: str, protocol: str, authority: Any) -> tuple[bytes, Any]:
     from mphttp.urllib3 import PoolManager, transport
 
-    with PoolManager(protocol=protocol, ca_certs=str(authority) if authority else None, retries=False) as http:
+    with PoolManager(
+        protocol=protocol, ca_certs=str(authority) if authority else None, retries=False
+    ) as http:
         response = http.request("GET", url)
         seen = transport(response)
     return response.data, seen
@@ -46,7 +47,6 @@ def context(authority: Any) -> Any:
 
 def by_httpx(url: str, protocol: str, authority: Any) -> tuple[bytes, Any]:
     import httpx
-
     from mphttp.httpx import HTTPTransport, transport
 
     ours = HTTPTransport(protocol=protocol, verify=context(authority))
@@ -57,7 +57,6 @@ def by_httpx(url: str, protocol: str, authority: Any) -> tuple[bytes, Any]:
 
 def by_httpx_with_http2(url: str, protocol: str, authority: Any) -> tuple[bytes, Any]:
     import httpx
-
     from mphttp.httpx import HTTPTransport, transport
 
     ours = HTTPTransport(protocol=protocol, verify=context(authority), http2=True)
@@ -68,7 +67,6 @@ def by_httpx_with_http2(url: str, protocol: str, authority: Any) -> tuple[bytes,
 
 async def httpx_async(url: str, protocol: str, authority: Any) -> tuple[bytes, Any]:
     import httpx
-
     from mphttp.httpx import AsyncHTTPTransport, transport
 
     ours = AsyncHTTPTransport(protocol=protocol, verify=context(authority))
@@ -227,7 +225,6 @@ def test_a_timeout_is_each_librarys_own_error(silent: tuple[str, int]) -> None:
     import httpx
     import requests
     import urllib3
-
     from mphttp.httpx import AsyncHTTPTransport, HTTPTransport
     from mphttp.requests import Session
     from mphttp.urllib3 import PoolManager
@@ -250,7 +247,6 @@ def test_a_timeout_is_each_librarys_own_error(silent: tuple[str, int]) -> None:
 
 def test_kept_connections_are_used_again(site: Site) -> None:
     import httpx
-
     from mphttp.httpx import HTTPTransport
     from mphttp.requests import Session
 
@@ -258,15 +254,18 @@ def test_kept_connections_are_used_again(site: Site) -> None:
         return json.loads(text)["paths"][0]["remote"]
 
     with Session(protocol="mptcp") as session:
-        assert port(session.get(f"{site.url}/transport").text) == port(session.get(f"{site.url}/transport").text)
+        assert port(session.get(f"{site.url}/transport").text) == port(
+            session.get(f"{site.url}/transport").text
+        )
     with httpx.Client(transport=HTTPTransport()) as client:
-        assert port(client.get(f"{site.url}/transport").text) == port(client.get(f"{site.url}/transport").text)
+        assert port(client.get(f"{site.url}/transport").text) == port(
+            client.get(f"{site.url}/transport").text
+        )
 
 
 def test_socket_options_are_applied_as_far_as_mptcp_takes_them(site: Site) -> None:
     import httpx
     import urllib3
-
     from mphttp.httpx import HTTPTransport
     from mphttp.urllib3 import PoolManager
 
@@ -291,7 +290,6 @@ def test_socket_options_are_applied_as_far_as_mptcp_takes_them(site: Site) -> No
 
 def test_an_adapter_of_requests_survives_pickling_and_mounts(site: Site) -> None:
     import requests
-
     from mphttp.requests import HTTPAdapter, transport
 
     adapter = pickle.loads(pickle.dumps(HTTPAdapter(protocol="tcp", max_retries=3)))
@@ -339,7 +337,6 @@ class Proxy(Handler):
 
 def test_through_a_proxy_the_choice_is_that_of_the_way_there(site: Site, tls: Any, tls_site: Site) -> None:
     import httpx
-
     from mphttp.httpx import HTTPTransport
     from mphttp.requests import Session, transport
 
@@ -363,7 +360,6 @@ def test_websockets_take_a_socket() -> None:
     import websockets.asyncio.client
     import websockets.asyncio.server
     import websockets.sync.client
-
     from mphttp import asyncio as mptcp
     from mphttp.socket import create_connection, create_server
 
@@ -375,7 +371,9 @@ def test_websockets_take_a_socket() -> None:
         async with websockets.asyncio.server.serve(handler, sock=listener) as server:
             host, port = server.sockets[0].getsockname()
             sock = await mptcp.connect(host, port)
-            async with websockets.asyncio.client.connect(f"ws://{host}:{port}/", sock=sock, proxy=None) as client:
+            async with websockets.asyncio.client.connect(
+                f"ws://{host}:{port}/", sock=sock, proxy=None
+            ) as client:
                 assert await client.recv() == "MPTCP over 1 path"
                 assert mphttp.transport(client.transport).is_mptcp
 

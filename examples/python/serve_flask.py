@@ -1,0 +1,19 @@
+"""Flask on its development server, werkzeug's, which takes a descriptor."""
+
+import sys
+
+import mphttp
+from flask import Flask, request
+from mphttp.socket import create_server
+from werkzeug.serving import make_server
+
+app = Flask(__name__)
+
+
+@app.get("/")
+def index() -> str:
+    return f"You are using {mphttp.transport(request.environ['werkzeug.socket'])}.\n"
+
+
+with create_server(("", int(sys.argv[1]))) as listener:
+    make_server("", 0, app, threaded=True, fd=listener.fileno()).serve_forever()
