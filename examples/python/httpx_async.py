@@ -4,6 +4,7 @@ import asyncio
 import sys
 
 import httpx
+
 from mphttp.httpx import AsyncHTTPTransport, transport
 
 

@@ -3,6 +3,7 @@
 import sys
 
 import httpx
+
 from mphttp.httpx import HTTPTransport, transport
 
 with httpx.Client(transport=HTTPTransport(protocol="mptcp")) as client:

@@ -3,6 +3,7 @@
 import sys
 
 import requests
+
 from mphttp.requests import HTTPAdapter, Session, transport
 
 with Session(protocol="mptcp") as session:

@@ -2,8 +2,9 @@
 
 import sys
 
-import mphttp
 from aiohttp import web
+
+import mphttp
 from mphttp.socket import create_server
 
 

@@ -2,10 +2,11 @@
 
 import sys
 
-import mphttp
 from flask import Flask, request
-from mphttp.socket import create_server
 from werkzeug.serving import make_server
+
+import mphttp
+from mphttp.socket import create_server
 
 app = Flask(__name__)
 

@@ -10,8 +10,9 @@ import sys
 
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
-from mphttp.socket import create_server
 from serve_uvicorn import app
+
+from mphttp.socket import create_server
 
 listener = create_server(("", int(sys.argv[1])))
 listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -3,9 +3,10 @@
 import asyncio
 import sys
 
-import mphttp
 import tornado.httpserver
 import tornado.web
+
+import mphttp
 from mphttp.socket import create_server
 
 

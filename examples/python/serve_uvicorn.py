@@ -3,6 +3,7 @@
 import sys
 
 import uvicorn
+
 from mphttp.socket import create_server
 
 

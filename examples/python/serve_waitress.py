@@ -3,7 +3,8 @@
 import sys
 
 import waitress
-from mphttp.socket import create_server
 from wsgi_app import app
+
+from mphttp.socket import create_server
 
 waitress.serve(app, sockets=[create_server(("", int(sys.argv[1])))])

@@ -2,11 +2,12 @@
 
 import asyncio
 
+from websockets.asyncio.client import connect
+from websockets.asyncio.server import ServerConnection, serve
+
 from mphttp import asyncio as mptcp
 from mphttp import transport
 from mphttp.socket import create_server
-from websockets.asyncio.client import connect
-from websockets.asyncio.server import ServerConnection, serve
 
 
 async def handler(connection: ServerConnection) -> None:

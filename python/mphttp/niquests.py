@@ -17,9 +17,10 @@ import datetime
 import socket as _socket
 from typing import Any
 
-import niquests
 from niquests.packages.urllib3.contrib.resolver.system import SystemResolver
 from niquests.packages.urllib3.util import Timeout
+
+import niquests
 
 from . import _mphttp, _options
 from ._ask import transport as _ask

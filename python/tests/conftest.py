@@ -17,8 +17,9 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-import mphttp
 import pytest
+
+import mphttp
 from mphttp import socketserver
 from mphttp.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 

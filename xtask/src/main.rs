@@ -9,6 +9,7 @@ use clap::{Parser, Subcommand};
 mod bench;
 mod command;
 mod prerequisites;
+mod python;
 mod steps;
 mod test;
 

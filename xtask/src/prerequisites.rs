@@ -34,11 +34,11 @@ pub const CLIPPY: Program = Program {
 /// curl, a peer in the end-to-end tests.
 pub const CURL: Program =
     Program { names: &["curl"], purpose: "a client in the end-to-end tests", remedy: "apt-get install curl" };
-/// Python, whose http.client is a peer in the end-to-end tests.
+/// Python: the package's, and a peer in the end-to-end tests.
 pub const PYTHON: Program = Program {
     names: &["python3"],
-    purpose: "http.client is a client in the end-to-end tests",
-    remedy: "apt-get install python3 python3-venv",
+    purpose: "runs the Python package, and is a client in the end-to-end tests",
+    remedy: "apt-get install python3 python3-venv libpython3-testsuite",
 };
 /// A browser, a peer in the end-to-end tests.
 pub const CHROMIUM: Program = Program {

@@ -4,6 +4,7 @@ use anyhow::{Context, Result};
 
 use crate::command::{cargo, command, output, run, target_dir};
 use crate::prerequisites::{C_COMPILER, CHROMIUM, CLIPPY, CURL, PYTHON, Program, RUSTFMT};
+use crate::python;
 
 /// What is said of the whole run, for steps that can heed it.
 #[derive(Clone, Copy)]
@@ -39,6 +40,12 @@ pub const STEPS: &[Step] = &[
         about: "unit, end-to-end and lab tests",
         needs: &[&C_COMPILER, &CURL, &PYTHON, &CHROMIUM],
         run: test,
+    },
+    Step {
+        name: "python",
+        about: "the Python package, under every CPython that is here",
+        needs: &[&C_COMPILER, &PYTHON],
+        run: python::run,
     },
     Step {
         name: "docs",
@@ -94,9 +101,18 @@ fn portability(options: Options) -> Result<Option<String>> {
 }
 
 fn test(options: Options) -> Result<Option<String>> {
-    // `--tests` is everything but the documentation's examples, which the next step runs.
+    // `--tests` is everything but the documentation's examples, which another step runs; the Python package's need what
+    // its own step makes.
     let mut tests = cargo();
-    tests.args(["test", "--workspace", "--all-features", "--locked", "--tests"]);
+    tests.args([
+        "test",
+        "--workspace",
+        "--exclude",
+        "mphttp-python",
+        "--all-features",
+        "--locked",
+        "--tests",
+    ]);
     run(keep_going(&mut tests, options))?;
     Ok(None)
 }
@@ -108,7 +124,10 @@ fn docs(_: Options) -> Result<Option<String>> {
     Ok(None)
 }
 
-fn keep_going(command: &mut std::process::Command, options: Options) -> &mut std::process::Command {
+pub(crate) fn keep_going(
+    command: &mut std::process::Command,
+    options: Options,
+) -> &mut std::process::Command {
     if options.keep_going { command.arg("--no-fail-fast") } else { command }
 }
 

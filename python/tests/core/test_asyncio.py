@@ -11,8 +11,9 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import mphttp
 import pytest
+
+import mphttp
 from conftest import Site, counters
 from mphttp import NotMptcpError, Reason
 from mphttp import asyncio as mptcp

@@ -10,8 +10,9 @@ import urllib.request
 import xmlrpc.server
 from typing import Any
 
-import mphttp
 import pytest
+
+import mphttp
 from conftest import BIG, Handler, Site, serving
 from mphttp import NotMptcpError, Reason
 from mphttp.client import HTTPConnection, HTTPResponse, HTTPSConnection

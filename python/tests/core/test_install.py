@@ -15,8 +15,9 @@ import urllib.request
 from collections.abc import Iterator
 from typing import Any
 
-import mphttp
 import pytest
+
+import mphttp
 from conftest import Site, counters
 from mphttp import Reason
 
@@ -116,7 +117,9 @@ def test_asyncio_knows_nothing_of_it(installed: None) -> None:
     asyncio.run(main())
 
 
-def test_a_blocking_connect_keeps_the_socket_and_its_options(installed: None, site: Site, silent: Any) -> None:
+def test_a_blocking_connect_keeps_the_socket_and_its_options(
+    installed: None, site: Site, silent: Any
+) -> None:
     with socket.socket() as sock:
         fd = sock.fileno()
         sock.settimeout(9)
@@ -134,11 +137,13 @@ def test_a_blocking_connect_keeps_the_socket_and_its_options(installed: None, si
         assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) == 400_000
         assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) >= sndbuf
         assert mphttp.transport(sock).is_mptcp
-        with pytest.raises(OSError) as caught:
-            sock.connect((site.host, site.port))
-        assert caught.value.errno == 106
         sock.sendall(b"GET /5 HTTP/1.0\r\n\r\n")
         assert sock.recv(999).startswith(b"HTTP/1.1 200")
+    with socket.socket() as sock:
+        sock.connect((site.host, site.port))
+        with pytest.raises(OSError) as caught:
+            sock.connect((site.host, site.port))
+        assert caught.value.errno == 106, "connected already"
     with socket.socket() as sock:
         # Bound: the socket itself must be used.
         sock.bind(("127.0.0.4", 0))

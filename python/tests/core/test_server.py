@@ -14,9 +14,10 @@ import sys
 import time
 from typing import Any
 
+import pytest
+
 import mphttp.server
 import mphttp.socketserver
-import pytest
 from conftest import Handler, serving
 from mphttp import NotMptcpError, Reason
 from mphttp.client import HTTPConnection

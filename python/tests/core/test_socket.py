@@ -12,9 +12,10 @@ import threading
 import time
 from typing import Any
 
+import pytest
+
 import mphttp
 import mphttp.socket
-import pytest
 from conftest import Site, counters
 from mphttp import NotMptcpError, Reason, transport
 from mphttp.socket import create_connection, create_server, stream_socket

@@ -3,8 +3,9 @@
 import pickle
 import socket
 
-import mphttp
 import pytest
+
+import mphttp
 from mphttp import Protocol, Reason, _mphttp
 
 

@@ -10,8 +10,9 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-import mphttp
 import pytest
+
+import mphttp
 from conftest import BIG, Handler, Site, serving
 from mphttp import NotMptcpError, Reason
 from mphttp.server import ThreadingHTTPServer
@@ -47,6 +48,7 @@ def context(authority: Any) -> Any:
 
 def by_httpx(url: str, protocol: str, authority: Any) -> tuple[bytes, Any]:
     import httpx
+
     from mphttp.httpx import HTTPTransport, transport
 
     ours = HTTPTransport(protocol=protocol, verify=context(authority))
@@ -57,6 +59,7 @@ def by_httpx(url: str, protocol: str, authority: Any) -> tuple[bytes, Any]:
 
 def by_httpx_with_http2(url: str, protocol: str, authority: Any) -> tuple[bytes, Any]:
     import httpx
+
     from mphttp.httpx import HTTPTransport, transport
 
     ours = HTTPTransport(protocol=protocol, verify=context(authority), http2=True)
@@ -67,6 +70,7 @@ def by_httpx_with_http2(url: str, protocol: str, authority: Any) -> tuple[bytes,
 
 async def httpx_async(url: str, protocol: str, authority: Any) -> tuple[bytes, Any]:
     import httpx
+
     from mphttp.httpx import AsyncHTTPTransport, transport
 
     ours = AsyncHTTPTransport(protocol=protocol, verify=context(authority))
@@ -225,6 +229,7 @@ def test_a_timeout_is_each_librarys_own_error(silent: tuple[str, int]) -> None:
     import httpx
     import requests
     import urllib3
+
     from mphttp.httpx import AsyncHTTPTransport, HTTPTransport
     from mphttp.requests import Session
     from mphttp.urllib3 import PoolManager
@@ -247,6 +252,7 @@ def test_a_timeout_is_each_librarys_own_error(silent: tuple[str, int]) -> None:
 
 def test_kept_connections_are_used_again(site: Site) -> None:
     import httpx
+
     from mphttp.httpx import HTTPTransport
     from mphttp.requests import Session
 
@@ -266,6 +272,7 @@ def test_kept_connections_are_used_again(site: Site) -> None:
 def test_socket_options_are_applied_as_far_as_mptcp_takes_them(site: Site) -> None:
     import httpx
     import urllib3
+
     from mphttp.httpx import HTTPTransport
     from mphttp.urllib3 import PoolManager
 
@@ -290,6 +297,7 @@ def test_socket_options_are_applied_as_far_as_mptcp_takes_them(site: Site) -> No
 
 def test_an_adapter_of_requests_survives_pickling_and_mounts(site: Site) -> None:
     import requests
+
     from mphttp.requests import HTTPAdapter, transport
 
     adapter = pickle.loads(pickle.dumps(HTTPAdapter(protocol="tcp", max_retries=3)))
@@ -337,6 +345,7 @@ class Proxy(Handler):
 
 def test_through_a_proxy_the_choice_is_that_of_the_way_there(site: Site, tls: Any, tls_site: Site) -> None:
     import httpx
+
     from mphttp.httpx import HTTPTransport
     from mphttp.requests import Session, transport
 
@@ -360,6 +369,7 @@ def test_websockets_take_a_socket() -> None:
     import websockets.asyncio.client
     import websockets.asyncio.server
     import websockets.sync.client
+
     from mphttp import asyncio as mptcp
     from mphttp.socket import create_connection, create_server
 

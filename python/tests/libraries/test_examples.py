@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+
 from conftest import Site
 from mphttp.client import HTTPConnection
 

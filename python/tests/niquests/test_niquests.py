@@ -8,8 +8,9 @@ import subprocess
 import sys
 from typing import Any
 
-import niquests
 import pytest
+
+import niquests
 from conftest import BIG, Site
 from mphttp import NotMptcpError, Reason
 from mphttp.niquests import Resolver, Session, transport
