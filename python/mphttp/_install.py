@@ -95,7 +95,7 @@ def _exchange_connect(original: Any) -> Any:
         infos = _socket.getaddrinfo(address[0], address[1], self.family, _socket.SOCK_STREAM)
         # The scope of a link-local address is the caller's word.
         sockaddr = (*infos[0][4][:2], *address[2:])
-        fd, _ = _mphttp.connect([sockaddr], _protocol.value, self.gettimeout(), None, _interface(self))
+        fd, _, _ = _mphttp.connect([sockaddr], _protocol.value, self.gettimeout(), None, _interface(self))
         try:
             with contextlib.closing(_socket.socket(self.family, self.type, self.proto, fileno=fd)) as winner:
                 _copy_options(self, winner)

@@ -24,10 +24,12 @@ class Record:
     Shared by a connection and its responses, which outlive each other in either order.
     """
 
-    __slots__ = ("_last", "sock")
+    __slots__ = ("_last", "_why_tcp", "sock")
 
-    def __init__(self, sock: Any) -> None:
+    def __init__(self, sock: Any, why_tcp: str | None = None) -> None:
         self.sock = sock
+        #: The word of the reason, where it is known that the connection speaks TCP.
+        self._why_tcp = why_tcp
         self._last: _mphttp.Transport | None = None
 
     def look(self) -> _mphttp.Transport | None:
@@ -37,34 +39,45 @@ class Record:
             fd = self.sock.fileno()
             if fd != -1:
                 self._last = _mphttp.transport(fd)
+        if self._last is None and self._why_tcp is not None:
+            self._last = _mphttp.unseen(self._why_tcp)
         return self._last
+
+    def closing(self) -> None:
+        """To be called before the socket is closed: the last moment at which MPTCP's paths can be seen. TCP is TCP, and
+        what its path has carried is not worth the time of all who never ask."""
+        if self._why_tcp is None:
+            self.look()
 
 
 class Recording:
     """For connections: ``transport``, live and afterwards. Names itself before the class that it records."""
 
     sock: Any
+    #: What connects; a :class:`mphttp.socket.Dial` knows why it came to TCP.
+    _create_connection: Any
     _record: Record | None = None
 
     @property
     def transport(self) -> _mphttp.Transport | None:
         """What the connection speaks, why, and over which paths: live, and the last state once it is closed.
 
-        ``None`` before the first connect. With a proxy it is the connection to the proxy.
+        Of a TCP connection at which nobody looked before it was closed, the reason alone is left. ``None`` before the
+        first connect. With a proxy it is the connection to the proxy.
         """
         record = self.recorded()
         return None if record is None else record.look()
 
     def recorded(self) -> Record | None:
         """The record of the present socket, or of the last one."""
-        sock = self.sock
-        if sock is not None and (self._record is None or self._record.sock is not sock):
-            self._record = Record(sock)
-        return self._record
+        sock, record = self.sock, self._record
+        if sock is not None and (record is None or record.sock is not sock):
+            self._record = record = Record(sock, getattr(self._create_connection, "why_tcp", None))
+        return record
 
     def close(self) -> None:
-        if self.sock is not None and self._record is not None:
-            self._record.look()
+        if self._record is not None and self.sock is not None:
+            self._record.closing()
         super().close()  # type: ignore[misc]
 
 

@@ -37,18 +37,20 @@ class Protocol(str, enum.Enum):
 
         :raises ValueError: for anything else.
         """
-        if isinstance(choice, cls):
-            return choice
+        if isinstance(choice, str):
+            # Members are their words, and most choices are one or the other.
+            member = _MEMBERS.get(choice)
+            return member if member is not None else cls(_mphttp.parse_protocol(choice))
         if choice is None:
             return cls(_mphttp.default_protocol())
-        if isinstance(choice, str):
-            return cls(_mphttp.parse_protocol(choice))
         if choice == IPPROTO_TCP and not isinstance(choice, bool):
             return cls.TCP
         if choice == IPPROTO_MPTCP:
             return cls.MPTCP
         raise ValueError(f"unknown protocol {choice!r}: use tcp, mptcp, mptcp-only or socket.IPPROTO_*")
 
+
+_MEMBERS: dict[str, Protocol] = {member.value: member for member in Protocol}
 
 #: What names a protocol: see :meth:`Protocol.of`.
 ProtocolLike: TypeAlias = Protocol | str | int | None

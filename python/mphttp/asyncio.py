@@ -91,7 +91,7 @@ async def connect(
     except BaseException:
         connecting.cancel()
         raise
-    fd, v6 = connecting.take()
+    fd, v6, _ = connecting.take()
     sock = adopt(fd, v6)
     sock.setblocking(False)
     return sock

@@ -15,7 +15,6 @@ The classes are subclasses of the standard library's, with its signatures and be
 
 from __future__ import annotations
 
-import functools
 import http.client as _http
 import io
 from http.client import (
@@ -41,7 +40,7 @@ from typing import TYPE_CHECKING, Any
 from . import _mphttp
 from ._record import Checked, Integrity, Record, Recording
 from ._words import Protocol, ProtocolLike
-from .socket import create_connection
+from .socket import Dial
 
 if TYPE_CHECKING:
     import socket
@@ -99,8 +98,8 @@ class HTTPResponse(_http.HTTPResponse):
 
     def _close_conn(self) -> None:
         if self._record is not None and (self.will_close or self._is_last):
-            # The last that can be seen: the socket is closed with the body's end.
-            self._record.look()
+            # The socket is closed with the body's end.
+            self._record.closing()
         super()._close_conn()  # type: ignore[misc]
 
 
@@ -113,8 +112,8 @@ class _Choice(Recording, _http.HTTPConnection):
 
     def __init__(self, *args: Any, protocol: ProtocolLike = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.protocol = Protocol.of(protocol)
-        self._create_connection = functools.partial(create_connection, protocol=self.protocol)
+        self._create_connection = dial = Dial(protocol)
+        self.protocol = dial.protocol
 
     def getresponse(self) -> HTTPResponse:
         record = self.recorded()
@@ -122,7 +121,7 @@ class _Choice(Recording, _http.HTTPConnection):
         response._record = record
         if record is not None and response.isclosed():
             # There was no body: whoever closes the connection now leaves nothing to ask.
-            record.look()
+            record.closing()
         return response
 
 

@@ -21,6 +21,7 @@ __all__ = ["create_connection", "create_server", "host_support", "stream_socket"
 
 #: What stands for "as socket.setdefaulttimeout says" in the standard library's signatures.
 DEFAULT_TIMEOUT = cast(Any, _socket)._GLOBAL_DEFAULT_TIMEOUT
+_INTERNET = (_socket.AF_INET, _socket.AF_INET6)
 #: An address of the standard library's: host (a name or a number) and port.
 Address = tuple[Any, ...]
 
@@ -72,34 +73,59 @@ def create_connection(
     :raises TimeoutError: when the time is over.
     :raises NotMptcpError: for ``mptcp-only`` when the connection would speak TCP.
     """
-    choice = Protocol.of(protocol)
-    host, port = address[0], address[1]
-    infos = _socket.getaddrinfo(host, port, family, _socket.SOCK_STREAM)
-    if timeout is DEFAULT_TIMEOUT:
-        timeout = _socket.getdefaulttimeout()
-    if timeout is not None and timeout <= 0:
-        if timeout < 0:
-            raise ValueError("Timeout value out of range")
-        raise BlockingIOError(errno.EINPROGRESS, os.strerror(errno.EINPROGRESS))
-    try:
-        fd, v6 = _mphttp.connect(
-            [info[4] for info in infos if info[0] in (_socket.AF_INET, _socket.AF_INET6)],
-            choice.value,
-            timeout,
-            None if source_address is None else local(source_address),
-            interface,
-        )
-    except OSError as error:
-        if not infos:
-            raise OSError("getaddrinfo returns an empty list") from None
-        attempts = getattr(error, "attempts", ())
-        if all_errors and attempts and hasattr(_builtins, "ExceptionGroup"):
-            raise _builtins.ExceptionGroup("create_connection failed", list(attempts)) from None
-        raise
-    sock = adopt(fd, v6)
-    if sock.gettimeout() != timeout:
-        sock.settimeout(timeout)
-    return sock
+    dialled = Dial(protocol)
+    return dialled(
+        address, timeout, source_address, all_errors=all_errors, interface=interface, family=family
+    )
+
+
+class Dial:
+    """:func:`create_connection` for one protocol, which remembers why the last connection began as TCP."""
+
+    __slots__ = ("protocol", "why_tcp")
+
+    def __init__(self, protocol: ProtocolLike) -> None:
+        self.protocol = Protocol.of(protocol)
+        #: The word of the reason; None for MPTCP, and before there was a connection.
+        self.why_tcp: str | None = None
+
+    def __call__(
+        self,
+        address: Address,
+        timeout: float | None = DEFAULT_TIMEOUT,
+        source_address: Address | None = None,
+        *,
+        all_errors: bool = False,
+        interface: str | None = None,
+        family: int = 0,
+    ) -> _socket.socket:
+        """Connects, as :func:`create_connection` says."""
+        infos = _socket.getaddrinfo(address[0], address[1], family, _socket.SOCK_STREAM)
+        if timeout is DEFAULT_TIMEOUT:
+            timeout = _socket.getdefaulttimeout()
+        if timeout is not None and timeout <= 0:
+            if timeout < 0:
+                raise ValueError("Timeout value out of range")
+            raise BlockingIOError(errno.EINPROGRESS, os.strerror(errno.EINPROGRESS))
+        try:
+            fd, v6, self.why_tcp = _mphttp.connect(
+                [info[4] for info in infos if info[0] in _INTERNET],
+                self.protocol.value,
+                timeout,
+                None if source_address is None else local(source_address),
+                interface,
+            )
+        except OSError as error:
+            if not infos:
+                raise OSError("getaddrinfo returns an empty list") from None
+            attempts = getattr(error, "attempts", ())
+            if all_errors and attempts and hasattr(_builtins, "ExceptionGroup"):
+                raise _builtins.ExceptionGroup("create_connection failed", list(attempts)) from None
+            raise
+        sock = adopt(fd, v6)
+        if sock.gettimeout() != timeout:
+            sock.settimeout(timeout)
+        return sock
 
 
 def local(source: Address) -> tuple[str, int]:

@@ -33,7 +33,7 @@ from . import _mphttp, _options
 from ._record import Record, Recording
 from ._words import Protocol, ProtocolLike
 from .client import HTTPResponse
-from .socket import create_connection
+from .socket import Dial
 
 __all__ = ["HTTPConnection", "HTTPSConnection", "PoolManager", "ProxyManager", "adopt", "transport"]
 
@@ -56,11 +56,11 @@ class _Choice(Recording, urllib3.connection.HTTPConnection):
         except UnicodeError:
             raise LocationParseError(f"{host!r}, label empty or too long") from None
         try:
-            sock = create_connection(
+            self._create_connection = Dial(self.protocol)
+            sock: _socket.socket = self._create_connection(
                 (host, self.port),
                 self.timeout,
                 self.source_address,
-                protocol=self.protocol,
                 interface=_options.interface(self.socket_options),
             )
             _options.apply(sock, self.socket_options)

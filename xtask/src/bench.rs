@@ -9,6 +9,7 @@ use clap::ValueEnum;
 
 use crate::command::{cargo, command, output, root, run as run_command, target_dir};
 use crate::prerequisites::{self, C_COMPILER, PYTHON};
+use crate::python;
 
 /// What `cargo xtask bench` can be told.
 #[derive(clap::Args)]
@@ -31,6 +32,8 @@ enum Name {
     Http,
     /// What a fetch costs where MPTCP can't be had, beside Go and curl
     Fallback,
+    /// The Python package, against http.client, requests and asyncio
+    Python,
 }
 
 /// Runs the benches that `args` names.
@@ -48,6 +51,13 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         match name {
             Name::Layer => {
                 bench.arg("layer");
+            }
+            Name::Python => {
+                prerequisites::check(&[&PYTHON])?;
+                run_command(cargo().args(release).args(["--package", "mphttp-cli"]))?;
+                bench.arg("python").arg("--mphttp").arg(programs.join("mphttp"));
+                bench.arg("--python").arg(python::with_libraries()?);
+                bench.arg("--worker").arg(root().join("xtask/peers/python/worker.py"));
             }
             Name::Http | Name::Fallback => {
                 run_command(cargo().args(release).args(["--package", "mphttp-cli"]))?;

@@ -13,6 +13,9 @@ use crate::steps::{Options, keep_going};
 /// Where requirements are pinned.
 const REQUIREMENTS: &str = "python/tests/requirements";
 
+/// What is said where there is no Python.
+const NONE: &str = "no CPython 3.10 or newer with venv: apt-get install python3 python3-venv";
+
 /// Says version, implementation, whether virtual environments can be made, and whether CPython's own tests are there.
 const PROBE: &str = "\
 import importlib.util as u, sys
@@ -36,8 +39,7 @@ impl Python {
 
 pub fn run(options: Options) -> Result<Option<String>> {
     let pythons = find()?;
-    let newest =
-        pythons.last().context("no CPython 3.10 or newer with venv: apt-get install python3 python3-venv")?;
+    let newest = pythons.last().context(NONE)?;
     ensure!(
         pythons.iter().any(|python| python.suites),
         "no CPython here has its own test suites: apt-get install libpython3-testsuite"
@@ -68,6 +70,18 @@ pub fn run(options: Options) -> Result<Option<String>> {
         note.push_str(&format!("; without its own suites: {}", without.join(", ")));
     }
     Ok(Some(note))
+}
+
+/// A Python with the package as it is now and with the libraries: for measurements.
+///
+/// # Errors
+/// When there is no Python that will do, or something can't be built or installed.
+pub fn with_libraries() -> Result<PathBuf> {
+    let pythons = find()?;
+    let newest = pythons.last().context(NONE)?;
+    let base = target_dir().join("python");
+    let wheel = wheel(newest, &base)?;
+    environment_with(newest, &base.join("libraries"), "libraries.txt", &wheel)
 }
 
 /// Every CPython >= 3.10 in `PATH` and of pyenv, one a minor version, oldest first: of several the one with its suites.

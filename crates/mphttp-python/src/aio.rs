@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use mptcp_socket::{Connected, Error, Protocol, RawSocket};
+use mptcp_socket::{Connected, Error, Protocol};
 use pyo3::{
     exceptions::{PyRuntimeError, PyTypeError},
     prelude::*,
@@ -17,7 +17,7 @@ use tokio::{
 };
 
 use crate::{
-    blocking::{into_raw, keep},
+    blocking::{Kept, keep},
     errors,
     request::{Address, Request},
 };
@@ -60,13 +60,13 @@ impl Connecting {
         self.outcome.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
-    /// The connected socket, non-blocking, and whether it is an IPv6 one. To be called once, when it is done.
-    fn take(&self, py: Python<'_>) -> PyResult<(RawSocket, bool)> {
+    /// The connected socket, non-blocking, whether it is an IPv6 one, and the word of the reason why it began as TCP, if it
+    /// did. To be called once, when it is done.
+    fn take(&self, py: Python<'_>) -> PyResult<Kept> {
         let outcome = self.outcome.lock().unwrap_or_else(PoisonError::into_inner).take();
         let outcome =
             outcome.ok_or_else(|| PyRuntimeError::new_err("not done, cancelled or taken already"))?;
-        let (socket, v6) = keep(outcome.map_err(|error| errors::raise(py, &error))?, self.protocol)?;
-        Ok((into_raw(socket), v6))
+        Ok(keep(outcome.map_err(|error| errors::raise(py, &error))?, self.protocol))
     }
 }
 

@@ -40,7 +40,8 @@ pub fn socket(py: Python<'_>, v6: bool, protocol: &str) -> PyResult<(RawSocket, 
     Ok((into_raw(socket), why_tcp.map(|reason| reason.as_str())))
 }
 
-/// Connects to the first of these addresses that answers; gives a blocking socket and whether it is an IPv6 one.
+/// Connects to the first of these addresses that answers; gives a blocking socket, whether it is an
+/// IPv6 one, and the word of the reason why it began as TCP, if it did.
 ///
 /// Releases the GIL, and runs signal handlers while it waits: what they raise ends it.
 #[pyfunction]
@@ -52,7 +53,7 @@ pub fn connect(
     timeout: Option<f64>,
     local: Option<(String, u16)>,
     interface: Option<String>,
-) -> PyResult<(RawSocket, bool)> {
+) -> PyResult<Kept> {
     let Request { connect, protocol, addresses } =
         Request::new(addresses, protocol, timeout, local, interface)?;
     let raised: Arc<Mutex<Option<PyErr>>> = Arc::default();
@@ -67,10 +68,7 @@ pub fn connect(
         stops
     });
     match py.detach(|| connect.to(&addresses)) {
-        Ok(connected) => {
-            let (socket, v6) = keep(connected, protocol)?;
-            Ok((into_raw(socket), v6))
-        }
+        Ok(connected) => Ok(keep(connected, protocol)),
         Err(Error::Cancelled) => {
             let raised = raised.lock().unwrap_or_else(PoisonError::into_inner).take();
             Err(raised.unwrap_or_else(|| errors::raise(py, &Error::Cancelled)))
@@ -79,16 +77,15 @@ pub fn connect(
     }
 }
 
-/// A connection's socket, its origin remembered, and whether it is an IPv6 one.
-pub fn keep(
-    connected: Connected<TcpStream>,
-    protocol: mptcp_socket::Protocol,
-) -> PyResult<(OwnedSocket, bool)> {
-    let Connected { stream, origin, .. } = connected;
-    let address = stream.local_addr().map_err(|error| errors::os_error(&error, None))?;
+/// A connected socket, whether it is an IPv6 one, and the word of the reason why it began as TCP.
+pub type Kept = (RawSocket, bool, Option<&'static str>);
+
+/// Hands a connection over, its origin remembered.
+pub fn keep(connected: Connected<TcpStream>, protocol: mptcp_socket::Protocol) -> Kept {
+    let Connected { stream, origin, remote, .. } = connected;
     let socket = OwnedSocket::from(stream);
     known::remember(&socket, Known { protocol, why_tcp: None, origin });
-    Ok((socket, address.is_ipv6()))
+    (into_raw(socket), remote.is_ipv6(), origin.began().reason().map(|reason| reason.as_str()))
 }
 
 /// Binds an address and listens; gives the descriptor and the word of the reason why it listens with TCP.

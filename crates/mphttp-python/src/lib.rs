@@ -22,7 +22,7 @@ mod _mphttp {
         blocking::{connect, listen, socket},
         known::{accepted, after_fork_in_child},
         program::run_program,
-        transport::{Path, Transport, fell_back, transport},
+        transport::{Path, Transport, transport, unseen},
         words::{default_protocol, explain, host_support, parse_protocol, reasons, remedy, version},
     };
 }

@@ -9,7 +9,7 @@ use pyo3::{
     types::{PyDict, PyTuple},
 };
 
-use crate::{errors, known};
+use crate::{errors, known, words};
 
 /// What a connected socket speaks, and over which paths: the state at the moment when it was asked.
 #[pyclass(frozen, module = "mphttp")]
@@ -175,13 +175,9 @@ pub fn transport(py: Python<'_>, descriptor: RawSocket) -> PyResult<Transport> {
         .map_err(|error| errors::raise(py, &error))
 }
 
-/// Whether the socket with this descriptor spoke MPTCP when it was connected, and doesn't any more.
-///
-/// Raises `OSError` if it is no TCP or MPTCP socket.
+/// A TCP connection that nobody looked at before it was closed: the reason, by its word, and nothing of its path.
 #[pyfunction]
-pub fn fell_back(py: Python<'_>, descriptor: RawSocket) -> PyResult<bool> {
-    let socket = open(descriptor)?;
-    let spoken =
-        mptcp_socket::spoken(&socket, &known::origin(&socket)).map_err(|error| errors::raise(py, &error))?;
-    Ok(spoken == Spoken::Tcp(Reason::FellBack))
+pub fn unseen(why_tcp: &str) -> PyResult<Transport> {
+    let seen = mptcp_socket::Transport::unseen(Spoken::Tcp(words::reason(why_tcp)?));
+    Ok(Transport { seen, named: OnceLock::new() })
 }

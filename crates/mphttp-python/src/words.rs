@@ -31,7 +31,7 @@ pub fn protocol(word: &str) -> PyResult<Protocol> {
     word.parse().map_err(|error: mptcp_socket::Error| PyValueError::new_err(error.to_string()))
 }
 
-fn reason(word: &str) -> PyResult<Reason> {
+pub fn reason(word: &str) -> PyResult<Reason> {
     let found = Reason::ALL.iter().copied().find(|reason| reason.as_str() == word);
     found.ok_or_else(|| PyValueError::new_err(format!("unknown reason {word:?}")))
 }

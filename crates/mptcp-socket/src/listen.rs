@@ -10,7 +10,10 @@ use std::{
 use socket2::SockRef;
 use socket2::{Domain, Socket};
 
-use crate::{Error, Origin, OwnedSocket, Protocol, Reason, Refused, SocketOptions, Watched, sys, sys::AsFd};
+use crate::{
+    Error, Origin, OwnedSocket, Protocol, Reason, Refused, SocketOptions, Watched, sys,
+    sys::{AsFd, Blocking},
+};
 
 /// Whether this host can make MPTCP sockets now, by making one and closing it.
 ///
@@ -20,7 +23,7 @@ use crate::{Error, Origin, OwnedSocket, Protocol, Reason, Refused, SocketOptions
 /// The [`Reason`] why it can't; [`Reason::Unknown`] if the probe failed for a cause of its own, such as a lack of
 /// file descriptors.
 pub fn host_support() -> Result<(), Reason> {
-    match sys::stream_socket(Domain::IPV4, Protocol::Mptcp) {
+    match sys::stream_socket(Domain::IPV4, Protocol::Mptcp, Blocking::Yes) {
         Ok((_, None)) => Ok(()),
         Ok((_, Some(reason))) => Err(reason),
         Err(_) => Err(Reason::Unknown),
@@ -39,8 +42,8 @@ pub fn stream_socket(family: Family, protocol: Protocol) -> Result<(OwnedSocket,
         Family::V4 => Domain::IPV4,
         Family::V6 => Domain::IPV6,
     };
-    let (socket, reason) =
-        sys::stream_socket(domain, protocol).map_err(|source| Error::Socket { protocol, source })?;
+    let (socket, reason) = sys::stream_socket(domain, protocol, Blocking::Yes)
+        .map_err(|source| Error::Socket { protocol, source })?;
     match (protocol, reason) {
         (Protocol::MptcpOnly, Some(reason)) => Err(Error::NotMptcp { reason, peer: None }),
         _ => Ok((socket.into(), reason)),

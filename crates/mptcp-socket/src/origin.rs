@@ -1,6 +1,6 @@
 //! What only the maker of a connection knows: what was asked for, and why it could not be had.
 
-use crate::{Protocol, Reason, sys, sys::AsFd};
+use crate::{Protocol, Reason, Spoken, sys, sys::AsFd};
 
 /// How a connection came to be: the part of the truth that the kernel doesn't keep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +55,16 @@ impl Origin {
         };
         let began_as_mptcp = speaks_mptcp(socket);
         Self { side: Side::Server, no_mptcp, began_as_mptcp, host_blackhole: false }
+    }
+
+    /// What the connection spoke when it was made, without asking the kernel again.
+    #[must_use]
+    pub fn began(&self) -> Spoken {
+        match self.no_mptcp {
+            _ if self.began_as_mptcp => Spoken::Mptcp,
+            Some(reason) => Spoken::Tcp(reason),
+            None => Spoken::Tcp(self.reason_for_fallback()),
+        }
     }
 
     pub(crate) const fn began_as_mptcp(&self) -> bool {

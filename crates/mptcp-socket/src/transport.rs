@@ -255,10 +255,9 @@ impl Transport {
         sys::name_interfaces(&mut self.paths);
     }
 
-    /// A connection that was closed before anybody looked at it.
-    pub(crate) fn unseen(origin: &Origin) -> Self {
-        let spoken =
-            if origin.began_as_mptcp() { Spoken::Mptcp } else { Spoken::Tcp(origin.reason_for_tcp_socket()) };
+    /// A connection that was closed before anybody looked at it: what it spoke, and nothing of its paths.
+    #[must_use]
+    pub fn unseen(spoken: Spoken) -> Self {
         let gone_totals = Totals::default();
         Self { spoken, paths: Vec::new(), gone: Vec::new(), gone_totals, paths_total: 0, mptcp: None }
     }

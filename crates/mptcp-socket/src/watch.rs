@@ -172,7 +172,7 @@ impl Watch {
     /// What the connection speaks, over which paths, now; after the stream was closed, its last known state.
     #[must_use]
     pub fn transport(&self) -> Transport {
-        self.shared.look().unwrap_or_else(|| Transport::unseen(&self.shared.origin))
+        self.shared.look().unwrap_or_else(|| Transport::unseen(self.shared.origin.began()))
     }
 
     /// MPTCP, or TCP and why: cheaper than [`Watch::transport`].

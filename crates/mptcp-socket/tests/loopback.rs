@@ -310,7 +310,7 @@ fn a_local_port_is_used_in_either_family() {
     for address in ["127.0.0.1:0", "[::1]:0"] {
         let listening = Listen::new(Protocol::Mptcp).bind(address.parse().unwrap()).unwrap();
         let target = listening.local_addr().unwrap();
-        let free = std::net::TcpListener::bind(address).unwrap().local_addr().unwrap().port();
+        let free = TcpListener::bind(address).unwrap().local_addr().unwrap().port();
         let connected = Connect::new(Protocol::Mptcp).local_port(free).to(&[target]).unwrap();
         assert_eq!(connected.stream.local_addr().unwrap().port(), free);
     }

@@ -1,17 +1,14 @@
 //! mphttp against Go's net/http, as client and as server, over TCP and MPTCP: on two links of 100 Mbit/s, where the links
 //! should be all that counts, and over loopback, where nothing but the programs does.
 
-use std::fs::{self, File};
-use std::io::{BufWriter, Write};
-use std::path::{Path, PathBuf};
-
-use anyhow::{Context, Result};
+use anyhow::Result;
 use mphttp::Protocol;
 use netlab::{Lab, LinkSpec, Rate};
 
 use crate::measure::{Row, Samples, Variant, alternate};
-use crate::programs::{Load, Paths, Place, Server, SharedFile, Who};
+use crate::programs::{Load, Paths, Place, Server, Who};
 use crate::report::{Environment, Report, Table, said_by};
+use crate::scratch::Scratch;
 
 const PROTOCOLS: [Protocol; 2] = [Protocol::Tcp, Protocol::Mptcp];
 const MB: u64 = 1_000_000;
@@ -49,51 +46,6 @@ pub fn run(args: &Args, quick: bool) -> Result<Report> {
         ]),
         tables: tables.into_iter().chain(requests).collect(),
     })
-}
-
-/// Files to serve and to fetch into, in memory if possible: disks are not what is measured.
-struct Scratch {
-    directory: PathBuf,
-}
-
-impl Scratch {
-    fn new() -> Result<Self> {
-        let memory = Path::new("/dev/shm");
-        let parent = if memory.is_dir() { memory.to_path_buf() } else { std::env::temp_dir() };
-        let directory = parent.join(format!("mphttp-bench-{}", std::process::id()));
-        fs::create_dir_all(directory.join("served"))?;
-        Ok(Self { directory })
-    }
-
-    fn served(&self) -> PathBuf {
-        self.directory.join("served")
-    }
-
-    /// Makes a file of bytes that don't compress.
-    fn file(&self, name: &'static str, size: u64) -> Result<SharedFile> {
-        let path = self.served().join(name);
-        let mut out =
-            BufWriter::new(File::create(&path).with_context(|| format!("can't make {}", path.display()))?);
-        let (mut state, mut left) = (0x9e37_79b9_7f4a_7c15_u64, size);
-        while left > 0 {
-            // xorshift64
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            let bytes = state.to_le_bytes();
-            let part = usize::try_from(left.min(bytes.len() as u64))?;
-            out.write_all(&bytes[..part])?;
-            left -= part as u64;
-        }
-        out.flush()?;
-        Ok(SharedFile { name, size, output: self.directory.join("fetched") })
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.directory);
-    }
 }
 
 /// Every kind of server, each on a port of its own.

@@ -12,8 +12,10 @@ mod layer;
 mod load;
 mod measure;
 mod programs;
+mod python;
 mod raw;
 mod report;
+mod scratch;
 
 #[derive(Parser)]
 struct Cli {
@@ -35,6 +37,8 @@ enum Bench {
     Http(http::Args),
     /// What a fetch costs where MPTCP can't be had, beside Go and curl
     Fallback(fallback::Args),
+    /// The Python package against http.client, requests and asyncio
+    Python(python::Args),
     /// Send many requests and print what came of it: a client in the bench `http`
     #[command(hide = true)]
     Load(load::Args),
@@ -59,6 +63,7 @@ fn run(cli: &Cli) -> Result<()> {
         Bench::Layer => layer::run(cli.quick)?.write(&cli.out, "overhead"),
         Bench::Http(args) => http::run(args, cli.quick)?.write(&cli.out, "http"),
         Bench::Fallback(args) => fallback::run(args, cli.quick, &cli.out),
+        Bench::Python(args) => python::run(args, cli.quick)?.write(&cli.out, "python"),
         Bench::Load(args) => load::run(args),
     }
 }

@@ -21,8 +21,8 @@ pub struct Paths {
     /// The program `mphttp`, built for release
     #[arg(long)]
     mphttp: PathBuf,
-    /// The peer's program
-    #[arg(long)]
+    /// The peer's program, where the bench has one
+    #[arg(long, default_value = "go-peer")]
     go_peer: PathBuf,
 }
 

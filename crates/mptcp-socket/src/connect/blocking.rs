@@ -145,8 +145,9 @@ impl Driver<'_> {
     fn take(self, attempt: Attempt) -> Result<Connected<TcpStream>, Error> {
         let Attempt { id, target, kind, socket, unfinished } = attempt;
         let (origin, refused) = self.connect.conclude(&self.plan, (id, target, kind), unfinished, &socket);
-        socket.set_nonblocking(false).map_err(Error::Runtime)?;
+        let stream = TcpStream::from(socket);
+        stream.set_nonblocking(false).map_err(Error::Runtime)?;
         let (failed, elapsed) = (self.failures.0, self.start.elapsed());
-        Ok(Connected { stream: socket.into(), origin, refused, failed, elapsed })
+        Ok(Connected { stream, origin, remote: target.address, refused, failed, elapsed })
     }
 }

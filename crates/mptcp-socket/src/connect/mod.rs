@@ -18,7 +18,7 @@ use crate::{
     AttemptError, Error, Memory, Origin, Protocol, Reason, Refused, SocketOptions, Stream, Watched, plan,
     plan::{Approach, Failure, Kind, Lesson, Plan, Target, Timing, interleave},
     sys,
-    sys::AsFd,
+    sys::{AsFd, Blocking},
 };
 
 mod blocking;
@@ -77,6 +77,8 @@ pub struct Connected<S> {
     pub stream: S,
     /// What only the maker knows; hand it to [`Watched::new`], or call [`Connected::watched`].
     pub origin: Origin,
+    /// The address that answered.
+    pub remote: SocketAddr,
     /// Options that the socket did not take.
     pub refused: Vec<Refused>,
     /// Attempts that failed before this one succeeded.
@@ -91,8 +93,8 @@ impl<S> Connected<S> {
     /// # Errors
     /// What `turn` says.
     pub fn try_map<T, E>(self, turn: impl FnOnce(S) -> Result<T, E>) -> Result<Connected<T>, E> {
-        let Self { stream, origin, refused, failed, elapsed } = self;
-        Ok(Connected { stream: turn(stream)?, origin, refused, failed, elapsed })
+        let Self { stream, origin, remote, refused, failed, elapsed } = self;
+        Ok(Connected { stream: turn(stream)?, origin, remote, refused, failed, elapsed })
     }
 }
 
@@ -251,11 +253,11 @@ impl Connect {
             Kind::Wanted => self.protocol,
             Kind::PlainTcp => Protocol::Tcp,
         };
-        let (socket, no_mptcp) = sys::stream_socket(Domain::for_address(target.address), protocol)?;
+        let (socket, no_mptcp) =
+            sys::stream_socket(Domain::for_address(target.address), protocol, Blocking::No)?;
         if let (Protocol::MptcpOnly, Some(reason)) = (self.protocol, no_mptcp) {
             return Err(io::Error::new(io::ErrorKind::Unsupported, Error::NotMptcp { reason, peer: None }));
         }
-        socket.set_nonblocking(true)?;
         let refused = self.options.apply(&socket);
         if let Some(name) = self.way(target) {
             bind_interface(&socket, name)?;

@@ -155,6 +155,7 @@ impl Connect {
     fn take(&self, plan: &Plan, made: Held, failures: Failures, start: Instant) -> Connected<TcpStream> {
         let Held { id, target, kind, stream, unfinished } = made;
         let (origin, refused) = self.conclude(plan, (id, target, kind), unfinished, &stream);
-        Connected { stream, origin, refused, failed: failures.0, elapsed: start.elapsed() }
+        let (remote, failed, elapsed) = (target.address, failures.0, start.elapsed());
+        Connected { stream, origin, remote, refused, failed, elapsed }
     }
 }

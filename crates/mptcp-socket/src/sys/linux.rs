@@ -14,6 +14,7 @@ use std::{
 
 use socket2::{Domain, SockRef, Socket, Type};
 
+use super::Blocking;
 use crate::{MptcpInfo, Path, Protocol, Reason, decode};
 
 const SOL_MPTCP: libc::c_int = 284;
@@ -54,15 +55,18 @@ pub(crate) fn reason_for_socket_errno(error: &io::Error) -> Option<Reason> {
 pub(crate) fn stream_socket(
     domain: Domain,
     protocol: Protocol,
+    blocking: Blocking,
 ) -> Result<(Socket, Option<Reason>), io::Error> {
     let mut reason = Reason::NotRequested;
+    // A flag of the type (socket(2)) saves two system calls on a path of a dozen.
+    let kind = if blocking == Blocking::No { Type::STREAM.nonblocking() } else { Type::STREAM };
     if protocol.wants_mptcp() {
-        match Socket::new(domain, Type::STREAM, Some(socket2::Protocol::MPTCP)) {
+        match Socket::new(domain, kind, Some(socket2::Protocol::MPTCP)) {
             Ok(socket) => return Ok((socket, None)),
             Err(error) => reason = reason_for_socket_errno(&error).ok_or(error)?,
         }
     }
-    Ok((Socket::new(domain, Type::STREAM, Some(socket2::Protocol::TCP))?, Some(reason)))
+    Ok((Socket::new(domain, kind, Some(socket2::Protocol::TCP))?, Some(reason)))
 }
 
 /// Fills `value` with an option and returns the length that the kernel wrote.
@@ -136,11 +140,10 @@ pub(crate) fn host_blackholed() -> bool {
 }
 
 fn loopback_speaks_mptcp() -> io::Result<Option<bool>> {
-    let (listener, _) = stream_socket(Domain::IPV4, Protocol::Mptcp)?;
+    let (listener, _) = stream_socket(Domain::IPV4, Protocol::Mptcp, Blocking::Yes)?;
     listener.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
     listener.listen(1)?;
-    let (client, _) = stream_socket(Domain::IPV4, Protocol::Mptcp)?;
-    client.set_nonblocking(true)?;
+    let (client, _) = stream_socket(Domain::IPV4, Protocol::Mptcp, Blocking::No)?;
     // A handshake over loopback ends within the call; if not, there is no answer to be had here.
     match client.connect(&listener.local_addr()?) {
         Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => return Err(error),
@@ -271,12 +274,12 @@ mod tests {
     /// The older means must see what the newest one sees; this kernel has them all.
     #[test]
     fn older_options_agree_with_the_full_one() {
-        let (listener, reason) = stream_socket(Domain::IPV4, Protocol::MptcpOnly).unwrap();
+        let (listener, reason) = stream_socket(Domain::IPV4, Protocol::MptcpOnly, Blocking::Yes).unwrap();
         assert_eq!(reason, None);
         listener.bind(&"127.0.0.1:0".parse::<SocketAddr>().unwrap().into()).unwrap();
         listener.listen(1).unwrap();
         let listener = TcpListener::from(listener);
-        let (client, _) = stream_socket(Domain::IPV4, Protocol::Mptcp).unwrap();
+        let (client, _) = stream_socket(Domain::IPV4, Protocol::Mptcp, Blocking::Yes).unwrap();
         client.connect(&listener.local_addr().unwrap().into()).unwrap();
         let (server, _) = listener.accept().unwrap();
         assert_eq!(speaks_mptcp(&client).unwrap(), Some(true));

@@ -20,6 +20,13 @@ pub(crate) use std::os::fd::{AsFd, BorrowedFd};
 #[cfg(windows)]
 pub(crate) use std::os::windows::io::{AsSocket as AsFd, BorrowedSocket as BorrowedFd};
 
+/// Whether calls on a new socket wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Blocking {
+    Yes,
+    No,
+}
+
 /// A socket that is closed when dropped: `OwnedFd` on Unix, `OwnedSocket` on Windows.
 #[cfg(unix)]
 pub type OwnedSocket = std::os::fd::OwnedFd;

@@ -1,6 +1,6 @@
 //! Platforms without MPTCP sockets that this library knows: everything is TCP, and says so.
 
-use crate::sys::AsFd;
+use super::{AsFd, Blocking};
 use std::io;
 
 use socket2::{Domain, SockRef, Socket, Type};
@@ -15,9 +15,14 @@ pub(crate) fn reason_for_socket_errno(_: &io::Error) -> Option<Reason> {
 pub(crate) fn stream_socket(
     domain: Domain,
     protocol: Protocol,
+    blocking: Blocking,
 ) -> Result<(Socket, Option<Reason>), io::Error> {
     let reason = if protocol.wants_mptcp() { Reason::Platform } else { Reason::NotRequested };
-    Ok((Socket::new(domain, Type::STREAM, Some(socket2::Protocol::TCP))?, Some(reason)))
+    let socket = Socket::new(domain, Type::STREAM, Some(socket2::Protocol::TCP))?;
+    if blocking == Blocking::No {
+        socket.set_nonblocking(true)?;
+    }
+    Ok((socket, Some(reason)))
 }
 
 pub(crate) fn is_mptcp_socket(_: &impl AsFd) -> io::Result<bool> {
