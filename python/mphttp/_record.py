@@ -32,6 +32,11 @@ class Record:
         self._why_tcp = why_tcp
         self._last: _mphttp.Transport | None = None
 
+    @property
+    def is_multipath(self) -> bool:
+        """Whether the connection began with MPTCP, or may have."""
+        return self._why_tcp is None
+
     def look(self) -> _mphttp.Transport | None:
         """The transport now, or what it was at the last look."""
         # What no kernel knows (something else in the place of a socket, one that is closed) is no news.
@@ -43,17 +48,14 @@ class Record:
             self._last = _mphttp.unseen(self._why_tcp)
         return self._last
 
-    def closing(self) -> None:
-        """To be called before the socket is closed: the last moment at which MPTCP's paths can be seen. TCP is TCP, and
-        what its path has carried is not worth the time of all who never ask."""
-        if self._why_tcp is None:
-            self.look()
-
 
 class Recording:
     """For connections: ``transport``, live and afterwards. Names itself before the class that it records."""
 
     sock: Any
+    response_class: Any
+    #: That of responses over TCP, and that of those over MPTCP.
+    _response_classes: tuple[Any, Any]
     #: What connects; a :class:`mphttp.socket.Dial` knows why it came to TCP.
     _create_connection: Any
     _record: Record | None = None
@@ -69,15 +71,23 @@ class Recording:
         return None if record is None else record.look()
 
     def recorded(self) -> Record | None:
-        """The record of the present socket, or of the last one."""
+        """The record of the present socket, or of the last one.
+
+        A new socket also decides of which of its two classes the responses are, unless somebody else has decided.
+        """
         sock, record = self.sock, self._record
         if sock is not None and (record is None or record.sock is not sock):
             self._record = record = Record(sock, getattr(self._create_connection, "why_tcp", None))
+            if self.response_class in self._response_classes:
+                self.response_class = self._response_classes[record.is_multipath]
         return record
 
     def close(self) -> None:
-        if self._record is not None and self.sock is not None:
-            self._record.closing()
+        record = self._record
+        if record is not None and record.is_multipath and self.sock is not None:
+            # The last moment at which the paths can be seen. TCP is TCP, and what its path has carried is not worth the
+            # time of all who never ask.
+            record.look()
         super().close()  # type: ignore[misc]
 
 

@@ -81,6 +81,16 @@ class HTTPResponse(_http.HTTPResponse):
     """
 
     _record: Record | None = None
+
+    @property
+    def transport(self) -> _mphttp.Transport | None:
+        """What the connection speaks, why, and over which paths: live, and the last state once it is closed."""
+        return None if self._record is None else self._record.look()
+
+
+class MultipathHTTPResponse(HTTPResponse):
+    """A response that comes, or may come, over MPTCP: what it does more would only cost TCP time."""
+
     #: Set where whoever asked has already let go of the connection.
     _is_last = False
 
@@ -91,22 +101,18 @@ class HTTPResponse(_http.HTTPResponse):
             # Nothing has been read yet, so that nothing is lost with the buffer.
             self.fp = io.BufferedReader(Checked(self.fp.detach(), integrity))
 
-    @property
-    def transport(self) -> _mphttp.Transport | None:
-        """What the connection speaks, why, and over which paths: live, and the last state once it is closed."""
-        return None if self._record is None else self._record.look()
-
     def _close_conn(self) -> None:
         if self._record is not None and (self.will_close or self._is_last):
             # The socket is closed with the body's end.
-            self._record.closing()
+            self._record.look()
         super()._close_conn()  # type: ignore[misc]
 
 
 class _Choice(Recording, _http.HTTPConnection):
     """What the two connections have in common."""
 
-    response_class = HTTPResponse
+    response_class: Any = HTTPResponse
+    _response_classes = (HTTPResponse, MultipathHTTPResponse)
     #: The choice of protocol.
     protocol: Protocol
 
@@ -119,9 +125,9 @@ class _Choice(Recording, _http.HTTPConnection):
         record = self.recorded()
         response: HTTPResponse = super().getresponse()  # type: ignore[assignment]
         response._record = record
-        if record is not None and response.isclosed():
+        if record is not None and record.is_multipath and response.isclosed():
             # There was no body: whoever closes the connection now leaves nothing to ask.
-            record.closing()
+            record.look()
         return response
 
 

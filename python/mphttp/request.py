@@ -15,7 +15,7 @@ import urllib.request as _request
 from typing import TYPE_CHECKING, Any
 
 from ._words import Protocol, ProtocolLike
-from .client import HTTPConnection, HTTPResponse
+from .client import HTTPConnection, MultipathHTTPResponse
 from .socket import DEFAULT_TIMEOUT
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ __all__ = ["HTTPHandler", "HTTPSHandler", "build_opener", "urlopen"]
 
 def _last(response: Any) -> Any:
     """urllib closes its connections once it has the response, which alone keeps the socket open."""
-    if isinstance(response, HTTPResponse):
+    if isinstance(response, MultipathHTTPResponse):
         response._is_last = True
     return response
 

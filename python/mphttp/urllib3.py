@@ -32,7 +32,7 @@ from urllib3.exceptions import (
 from . import _mphttp, _options
 from ._record import Record, Recording
 from ._words import Protocol, ProtocolLike
-from .client import HTTPResponse
+from .client import HTTPResponse, MultipathHTTPResponse
 from .socket import Dial
 
 __all__ = ["HTTPConnection", "HTTPSConnection", "PoolManager", "ProxyManager", "adopt", "transport"]
@@ -46,7 +46,8 @@ class _Choice(Recording, urllib3.connection.HTTPConnection):
 
     #: The choice of protocol; ``None`` for the default of the process.
     protocol: ProtocolLike = None
-    response_class = HTTPResponse
+    response_class: Any = HTTPResponse
+    _response_classes = (HTTPResponse, MultipathHTTPResponse)
 
     def _new_conn(self) -> _socket.socket:
         # The same errors as in urllib3's own.

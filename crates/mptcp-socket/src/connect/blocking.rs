@@ -7,6 +7,8 @@ use std::{
 };
 
 use socket2::Socket;
+#[cfg(windows)]
+use windows_sys::Win32::Networking::WinSock;
 
 use super::{Connect, Connected, Failures, Unfinished};
 use crate::{
@@ -47,7 +49,11 @@ pub(super) fn drive(
     let mut driver = Driver { connect, start, plan, running, held, failures };
     loop {
         match driver.plan.next(start.elapsed()) {
-            Step::Start { id, target, kind } => driver.begin(id, target, kind),
+            Step::Start { id, target, kind } => {
+                if let Some(attempt) = driver.begin(id, target, kind) {
+                    return driver.take(attempt);
+                }
+            }
             Step::Abandon(id) => {
                 if let Some(index) = driver.running.iter().position(|attempt| attempt.id == id) {
                     let attempt = driver.running.swap_remove(index);
@@ -92,9 +98,20 @@ fn wait(connect: &Connect, until: Option<Instant>, deadline: Option<Instant>, no
 /// Whether a non-blocking connect is under way.
 fn in_progress(error: &io::Error) -> bool {
     #[cfg(unix)]
-    return error.raw_os_error() == Some(libc::EINPROGRESS);
-    #[cfg(not(unix))]
-    return error.kind() == io::ErrorKind::WouldBlock;
+    return matches!(error.raw_os_error(), Some(libc::EINPROGRESS | libc::EALREADY));
+    #[cfg(windows)]
+    return matches!(
+        error.raw_os_error(),
+        Some(WinSock::WSAEWOULDBLOCK | WinSock::WSAEALREADY | WinSock::WSAEINVAL)
+    );
+}
+
+/// Whether a repeated connect says that the first one succeeded.
+fn is_connected(error: &io::Error) -> bool {
+    #[cfg(unix)]
+    return error.raw_os_error() == Some(libc::EISCONN);
+    #[cfg(windows)]
+    return error.raw_os_error() == Some(WinSock::WSAEISCONN);
 }
 
 impl Driver<'_> {
@@ -103,17 +120,41 @@ impl Driver<'_> {
         self.failures.note(&mut self.plan, id, what, self.start.elapsed(), error);
     }
 
-    fn begin(&mut self, id: Id, target: Target, kind: Kind) {
+    /// Starts an attempt. Returns it if it is done already, and to be taken: on loopback the handshake ends within the call.
+    fn begin(&mut self, id: Id, target: Target, kind: Kind) -> Option<Attempt> {
         let begun = self.connect.socket(target, kind).and_then(|(socket, unfinished)| {
-            match socket.connect(&target.address.into()) {
-                Err(error) if !in_progress(&error) => Err(error),
-                _ => Ok(Attempt { id, target, kind, socket, unfinished }),
-            }
+            let address = target.address.into();
+            let done = match socket.connect(&address) {
+                Ok(()) => true,
+                // Asked again, the kernel says how far it is: one call where poll(2) and SO_ERROR would be two.
+                Err(error) if in_progress(&error) => match socket.connect(&address) {
+                    Ok(()) => true,
+                    Err(error) if is_connected(&error) => true,
+                    Err(error) if in_progress(&error) => false,
+                    Err(error) => return Err(error),
+                },
+                Err(error) => return Err(error),
+            };
+            Ok((Attempt { id, target, kind, socket, unfinished }, done))
         });
         match begun {
-            Ok(attempt) => self.running.push(attempt),
+            Ok((attempt, true)) => return self.settle(attempt, Ok(())),
+            Ok((attempt, false)) => self.running.push(attempt),
             Err(error) => self.note(id, target, kind, error),
         }
+        None
+    }
+
+    /// What becomes of an attempt that has ended: returned if it is to be taken.
+    fn settle(&mut self, attempt: Attempt, result: io::Result<()>) -> Option<Attempt> {
+        match result.and_then(|()| self.connect.check(attempt.target, &attempt.socket)) {
+            Err(error) => self.note(attempt.id, attempt.target, attempt.kind, error),
+            Ok(()) => match self.plan.connected(attempt.id, self.start.elapsed()) {
+                Verdict::Take => return Some(attempt),
+                Verdict::Hold => self.held = Some(attempt),
+            },
+        }
+        None
     }
 
     /// Ends the attempts that are ready. Returns the one to take, if there is one.
@@ -126,17 +167,12 @@ impl Driver<'_> {
         // Of those that are ready at once, the wanted protocol is preferred.
         ended.sort_by_key(|attempt| (attempt.kind == Kind::PlainTcp, attempt.id));
         for attempt in ended {
-            let socket = &attempt.socket;
-            let result = match socket.take_error() {
+            let result = match attempt.socket.take_error() {
                 Ok(Some(error)) | Err(error) => Err(error),
-                Ok(None) => self.connect.check(attempt.target, socket),
+                Ok(None) => Ok(()),
             };
-            match result {
-                Err(error) => self.note(attempt.id, attempt.target, attempt.kind, error),
-                Ok(()) => match self.plan.connected(attempt.id, self.start.elapsed()) {
-                    Verdict::Take => return Some(attempt),
-                    Verdict::Hold => self.held = Some(attempt),
-                },
+            if let Some(attempt) = self.settle(attempt, result) {
+                return Some(attempt);
             }
         }
         None
