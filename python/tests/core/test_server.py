@@ -20,7 +20,7 @@ import mphttp.server
 import mphttp.socketserver
 from conftest import Handler, serving
 from mphttp import NotMptcpError, Reason
-from mphttp.client import HTTPConnection
+from mphttp.client import HTTPConnection, HTTPSConnection
 from mphttp.server import HTTPServer, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from mphttp.socket import create_connection
 from mphttp.socketserver import MPTCPServerMixin, StreamRequestHandler, TCPServer, request_transport
@@ -208,6 +208,30 @@ def test_unix_servers_with_the_mixin_are_what_they_were(tmp_path: Any) -> None:
         assert sock.recv(9) == b"hello\n"
     thread.join()
     server.server_close()
+
+
+def test_a_server_that_wraps_its_listener_in_tls(tls: Any) -> None:
+    class Secure(http.server.HTTPServer):
+        """In the shape of Python 3.14's HTTPSServer."""
+
+        def __init__(
+            self, address: Any, handler: Any, bind_and_activate: bool = True, *, certfile: Any
+        ) -> None:
+            self.context = certfile
+            super().__init__(address, handler, bind_and_activate)
+
+        def server_activate(self) -> None:
+            super().server_activate()
+            self.socket = self.context.wrap_socket(self.socket, server_side=True)
+
+    class Server(mphttp.server.HTTPServer, Secure):
+        pass
+
+    with serving(Server(("127.0.0.1", 0), Handler, certfile=tls.server, mptcp=True)) as site:
+        connection = HTTPSConnection("localhost", site.port, context=tls.client)
+        connection.request("GET", "/transport")
+        assert json.load(connection.getresponse())["protocol"] == "mptcp"
+        connection.close()
 
 
 def test_outside_of_a_handler_there_is_nothing_to_ask() -> None:

@@ -49,6 +49,9 @@ pub fn trials(environments: &Environments) -> Vec<Test> {
             client,
         );
     }
+    for client in ["http_client", "streams"] {
+        add(format!("{client} reaches a link-local address by its scope"), libraries, link_local, client);
+    }
     for client in ["http_client", "urllib", "requests", "httpx", "httpx_async"] {
         add(format!("{client} doesn't take spoilt bytes for whole"), libraries, turns_hostile, client);
     }
@@ -96,7 +99,7 @@ impl Bench {
         let digest = Sha256::digest(&content).iter().map(|byte| format!("{byte:02x}")).collect();
         fs::write(folder.path().join("file"), content).unwrap();
         let mut serve = command(python);
-        serve.args(["-u", "-m", "mphttp.server", "8000", "--directory"]).arg(folder.path());
+        serve.args(["-u", "-m", "mphttp.server", "8000", "--bind", "::", "--directory"]).arg(folder.path());
         // A log that nobody reads would stop the server once the pipe is full.
         serve.stderr(Stdio::null());
         let mut serving = server.spawn(serve).unwrap();
@@ -118,10 +121,18 @@ impl Bench {
     }
 
     fn download_command(&self, python: &Path, client: &str, protocol: &str) -> Command {
+        self.download_from(
+            &self.links[0].address(&self.server).unwrap().to_string(),
+            python,
+            client,
+            protocol,
+        )
+    }
+
+    fn download_from(&self, host: &str, python: &Path, client: &str, protocol: &str) -> Command {
         let mut command = command(python);
         command.arg(folder().join("lab/download.py"));
-        let url = format!("http://{}:8000/file", self.links[0].address(&self.server).unwrap());
-        command.args([client, &url, protocol]);
+        command.args([client, &format!("http://{host}:8000/file"), protocol]);
         command
     }
 
@@ -209,4 +220,17 @@ fn turns_hostile(python: &Path, client: &'static str) {
     let got = bench.download(python, client, "mptcp");
     let chain = got["error"]["chain"].as_array().unwrap_or_else(|| panic!("no error: {got}"));
     assert!(chain.iter().any(|name| name == "FellBackError"), "{got}");
+}
+
+fn link_local(python: &Path, client: &'static str) {
+    let bench = Bench::two_links(python, MEGABYTE);
+    // The server's address on the second link; the same prefix is on both, and only the scope tells them apart.
+    let text = bench.server.run(|| fs::read_to_string("/proc/thread-self/net/if_inet6")).unwrap().unwrap();
+    let line = text.lines().find(|line| line.starts_with("fe80") && line.ends_with(" lte")).unwrap();
+    let groups: Vec<&str> = (0..8).map(|group| &line[group * 4..group * 4 + 4]).collect();
+    let host = format!("[{}%lte]", groups.join(":"));
+    let command = bench.download_from(&host, python, client, "mptcp");
+    let got: Value = serde_json::from_str(&output(&bench.client, command)).unwrap();
+    bench.whole(&got);
+    assert_eq!(got["transport"]["protocol"], "mptcp", "{got}");
 }
