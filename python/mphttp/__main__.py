@@ -6,6 +6,7 @@ import argparse
 import os
 import runpy
 import sys
+import types
 
 from ._install import install
 from ._words import Protocol
@@ -19,49 +20,66 @@ examples:
 The program `mphttp` (get, serve, demo …) is another thing: run `mphttp --help`."""
 
 
+def split(arguments: list[str]) -> tuple[list[str], str | None, list[str]]:
+    """Our own options, ``-m`` or ``-c`` if it is a module or code that is to run, and the program with its arguments."""
+    position = 0
+    while position < len(arguments):
+        word = arguments[position]
+        if word[:2] in ("-m", "-c"):
+            # As Python itself takes them: the name may be attached.
+            attached = [word[2:]] if len(word) > 2 else []
+            return arguments[:position], word[:2], attached + arguments[position + 1 :]
+        if word == "--protocol":
+            position += 2
+        elif word.startswith("-"):
+            position += 1
+        else:
+            break
+    return arguments[:position], None, arguments[position:]
+
+
 def main() -> None:
     """Reads our own options up to the program's name, then becomes that program."""
     parser = argparse.ArgumentParser(
         prog="python -m mphttp",
+        usage="%(prog)s [-h] [--protocol PROTOCOL] (SCRIPT | -m MODULE | -c CODE) [ARGUMENT ...]",
         description="Run a Python program with Multipath TCP for all its TCP sockets, falling back to TCP.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
         "--protocol",
+        metavar="PROTOCOL",
         choices=[member.value for member in Protocol],
-        help="the socket protocol (default: what MPHTTP_PROTOCOL says, else mptcp)",
+        help="tcp, mptcp or mptcp-only (default: what MPHTTP_PROTOCOL says, else mptcp)",
     )
-    what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("-m", dest="module", metavar="MODULE", nargs=argparse.REMAINDER, help="run a module")
-    what.add_argument(
-        "-c", dest="command", metavar="CODE", nargs=argparse.REMAINDER, help="run a piece of code"
-    )
-    what.add_argument("script", nargs="?", metavar="SCRIPT", help="run a file")
-    parser.add_argument(
-        "arguments", nargs=argparse.REMAINDER, metavar="...", help="the program's own arguments"
-    )
-    options = parser.parse_args()
+    own, kind, program = split(sys.argv[1:])
+    options = parser.parse_args(own)
+    if not program:
+        parser.error("there is nothing to run")
     try:
         install(options.protocol)
     except ValueError as error:
         parser.error(str(error))
-    run: list[str] = options.module or options.command or [options.script]
-    if not run[0]:
-        parser.error("nothing to run")
-    # As if this package were not there: sys.argv and sys.path are what the program expects.
-    if options.module is not None:
-        sys.path[0] = os.getcwd()
-        sys.argv = run
-        runpy.run_module(run[0], run_name="__main__", alter_sys=True)
-    elif options.command is not None:
-        sys.path[0] = ""
-        sys.argv = ["-c", *run[1:]]
-        exec(compile(run[0], "<string>", "exec"), {"__name__": "__main__", "__builtins__": __builtins__})
+    # As if this package were not there: sys.argv, sys.path and __main__ are what the program expects.
+    safe = getattr(sys.flags, "safe_path", False)
+    if kind == "-m":
+        if not safe:
+            sys.path[0] = os.getcwd()
+        sys.argv = program
+        runpy.run_module(program[0], run_name="__main__", alter_sys=True)
+    elif kind == "-c":
+        if not safe:
+            sys.path[0] = ""
+        sys.argv = ["-c", *program[1:]]
+        module = types.ModuleType("__main__")
+        sys.modules["__main__"] = module
+        exec(compile(program[0], "<string>", "exec"), module.__dict__)
     else:
-        sys.path[0] = os.path.dirname(os.path.abspath(options.script))
-        sys.argv = [options.script, *options.arguments]
-        runpy.run_path(options.script, run_name="__main__")
+        if not safe:
+            sys.path[0] = os.path.dirname(os.path.abspath(program[0]))
+        sys.argv = program
+        runpy.run_path(program[0], run_name="__main__")
 
 
 if __name__ == "__main__":

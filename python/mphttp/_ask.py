@@ -17,9 +17,10 @@ class HasFileno(Protocol):
 
 
 class HasExtraInfo(Protocol):
-    """A transport or a stream of asyncio, uvloop, trio or anyio."""
+    """A transport or a stream writer of asyncio or uvloop."""
 
     def get_extra_info(self, name: str, default: Any = ...) -> Any: ...
+    def is_closing(self) -> bool: ...
 
 
 #: What can be asked for its transport.
@@ -41,7 +42,10 @@ def descriptor(sock: Askable) -> int:
         return sock
     has: Any = sock
     if not hasattr(has, "fileno"):
-        has = has.get_extra_info("socket")
+        inner = has.get_extra_info("socket")
+        # uvloop's sockets go on telling their number after they were closed.
+        gone = type(inner).__module__.startswith("uvloop") and has.is_closing()
+        has = None if gone else inner
     number: int = -1 if has is None else has.fileno()
     if number == -1:
         raise OSError(errno.EBADF, os.strerror(errno.EBADF))

@@ -6,14 +6,19 @@ import contextlib
 import functools
 import os
 import socket as _socket
+import sys
+import weakref
 from typing import Any
 
 from . import _mphttp
-from ._words import IPPROTO_MPTCP, Protocol, ProtocolLike
+from ._record import is_mptcp_socket
+from ._words import Protocol, ProtocolLike
 
 #: What `socket.socket.__init__` and `socket.create_connection` were, while they are exchanged.
 _original: tuple[Any, Any] | None = None
 _protocol: Protocol | None = None
+#: The sockets that were made in the place of TCP ones: those whose connects may be raced.
+_made: weakref.WeakSet[_socket.socket] = weakref.WeakSet()
 
 
 def installed() -> Protocol | None:
@@ -24,11 +29,14 @@ def installed() -> Protocol | None:
 def install(protocol: ProtocolLike = None) -> None:
     """Gives this protocol to every TCP socket that Python code of this process makes from now on, with fallback.
 
-    ``socket.socket`` makes sockets of this protocol where TCP ones were asked for. Blocking connects, and
-    ``socket.create_connection``, race as :func:`mphttp.socket.create_connection` does; non-blocking ones, as asyncio's,
-    take the kernel's time where a path swallows SYNs with MPTCP. Sockets that exist, those made by extensions written in
-    C, and those of which a program demands another protocol stay as they are. Calling it again changes the protocol;
-    :func:`uninstall` undoes it. Where a library can be told, tell it instead.
+    ``socket.socket`` makes sockets of this protocol where TCP ones were asked for; ``socket.create_connection``, and the
+    blocking ``connect`` of such a socket, race as :func:`mphttp.socket.create_connection` does. What can't be raced takes
+    the kernel's time where a path swallows SYNs with MPTCP, and is not held to ``mptcp-only``: non-blocking connects (those
+    of asyncio), ``connect_ex``, and sockets that are bound, wrapped in TLS, or have options that decide how they connect.
+
+    Sockets that exist, those made by extensions written in C (uvloop's), and those of which a program demands another
+    protocol stay as they are. Calling it again changes the protocol; :func:`uninstall` undoes it. Where a library can be
+    told, tell it instead.
 
     :raises ValueError: for a choice that is none.
     """
@@ -70,6 +78,7 @@ def _exchange_init(original: Any) -> Any:
         fd, _ = _mphttp.socket(plain == _socket.AF_INET6, _protocol.value)
         # The label as it would have been: asyncio and others look at it.
         original(self, plain, kind, _socket.IPPROTO_TCP if proto == _socket.IPPROTO_TCP else 0, fd)
+        _made.add(self)
         if type != -1 and type & nonblock:
             self.setblocking(False)
 
@@ -81,6 +90,10 @@ def _exchange_create_connection(original: Any) -> Any:
     def create_connection(*args: Any, **kwargs: Any) -> _socket.socket:
         from .socket import create_connection
 
+        if _protocol is None:
+            # Uninstalled, and called by a name that was imported before.
+            connected: _socket.socket = original(*args, **kwargs)
+            return connected
         return create_connection(*args, protocol=_protocol, **kwargs)
 
     return create_connection
@@ -89,17 +102,20 @@ def _exchange_create_connection(original: Any) -> Any:
 def _exchange_connect(original: Any) -> Any:
     @functools.wraps(original)
     def connect(self: _socket.socket, address: Any, /) -> None:
-        if not _can_race(self) or _protocol is None:
+        if _protocol is None or not _is_plain(self, address) or not _can_race(self):
             original(self, address)
             return
+        _made.discard(self)
         infos = _socket.getaddrinfo(address[0], address[1], self.family, _socket.SOCK_STREAM)
         # The scope of a link-local address is the caller's word.
         sockaddr = (*infos[0][4][:2], *address[2:])
         fd, _, _ = _mphttp.connect([sockaddr], _protocol.value, self.gettimeout(), None, _interface(self))
         try:
             with contextlib.closing(_socket.socket(self.family, self.type, self.proto, fileno=fd)) as winner:
-                _copy_options(self, winner)
-                # The winner takes the place of the socket under its own number, which others may know already.
+                for level, name, size in _COPIED:
+                    _copy(self, winner, level, name, size)
+                # The winner takes the place of the socket under its own number, which others may know already. (What
+                # duplicated or watched that socket before it was connected doesn't come along.)
                 os.dup2(winner.fileno(), self.fileno(), os.get_inheritable(self.fileno()))
         finally:
             # Whether it blocks belongs to what is behind the number.
@@ -108,72 +124,100 @@ def _exchange_connect(original: Any) -> Any:
     return connect
 
 
-#: Options that decide how a connection is made: with any of them the socket itself must be used.
+def _is_plain(sock: _socket.socket, address: Any) -> bool:
+    """Whether an address is one that needs no ruling by CPython: a host's name or number, and a port."""
+    if not isinstance(address, tuple) or not 2 <= len(address) <= (
+        4 if sock.family == _socket.AF_INET6 else 2
+    ):
+        return False
+    host, port, *rest = address
+    numbers = all(isinstance(number, int) and 0 <= number < 2**32 for number in rest)
+    return isinstance(host, str) and host != "" and isinstance(port, int) and 0 <= port < 2**16 and numbers
+
+
+_SOCKET, _TCP, _IP = _socket.SOL_SOCKET, _socket.IPPROTO_TCP, _socket.IPPROTO_IP
+
+#: Options that decide how a connection is made, or that a connected MPTCP socket doesn't take: with any of them other than
+#: on a fresh socket, the socket itself must be used. Level, number (of Linux), size in bytes.
 _DECISIVE = [
-    (_socket.SOL_SOCKET, getattr(_socket, "SO_MARK", 36)),
-    (_socket.IPPROTO_TCP, 30),  # TCP_FASTOPEN_CONNECT
-    (_socket.IPPROTO_IP, 15),  # IP_FREEBIND
-    (_socket.IPPROTO_IP, 19),  # IP_TRANSPARENT
+    (_SOCKET, 2, 4),  # SO_REUSEADDR
+    (_SOCKET, 15, 4),  # SO_REUSEPORT
+    (_SOCKET, 29, 4),  # SO_TIMESTAMP
+    (_SOCKET, 36, 4),  # SO_MARK
+    (_SOCKET, 49, 4),  # SO_INCOMING_CPU
+    (_TCP, 2, 4),  # TCP_MAXSEG
+    (_TCP, 9, 4),  # TCP_DEFER_ACCEPT
+    (_TCP, 13, 16),  # TCP_CONGESTION
+    (_TCP, 23, 4),  # TCP_FASTOPEN
+    (_TCP, 30, 4),  # TCP_FASTOPEN_CONNECT
+    (_IP, 15, 4),  # IP_FREEBIND
+    (_IP, 19, 4),  # IP_TRANSPARENT
+    (_IP, 24, 4),  # IP_BIND_ADDRESS_NO_PORT
 ]
 
 #: Options that a connected socket takes, and that programs set before they connect.
 _COPIED = [
-    (_socket.SOL_SOCKET, _socket.SO_KEEPALIVE),
-    (_socket.SOL_SOCKET, _socket.SO_RCVLOWAT),
-    (_socket.SOL_SOCKET, getattr(_socket, "SO_PRIORITY", 12)),
-    (_socket.IPPROTO_TCP, _socket.TCP_NODELAY),
-    (_socket.IPPROTO_TCP, 3),  # TCP_CORK
-    (_socket.IPPROTO_TCP, getattr(_socket, "TCP_KEEPIDLE", 4)),
-    (_socket.IPPROTO_TCP, getattr(_socket, "TCP_KEEPINTVL", 5)),
-    (_socket.IPPROTO_TCP, getattr(_socket, "TCP_KEEPCNT", 6)),
-    (_socket.IPPROTO_TCP, getattr(_socket, "TCP_NOTSENT_LOWAT", 25)),
-    (_socket.IPPROTO_IP, _socket.IP_TOS),
+    (_SOCKET, 7, 4),  # SO_SNDBUF
+    (_SOCKET, 8, 4),  # SO_RCVBUF
+    (_SOCKET, 9, 4),  # SO_KEEPALIVE
+    (_SOCKET, 12, 4),  # SO_PRIORITY
+    (_SOCKET, 13, 8),  # SO_LINGER
+    (_SOCKET, 18, 4),  # SO_RCVLOWAT
+    (_SOCKET, 20, 16),  # SO_RCVTIMEO
+    (_SOCKET, 21, 16),  # SO_SNDTIMEO
+    (_TCP, 1, 4),  # TCP_NODELAY
+    (_TCP, 3, 4),  # TCP_CORK
+    (_TCP, 4, 4),  # TCP_KEEPIDLE
+    (_TCP, 5, 4),  # TCP_KEEPINTVL
+    (_TCP, 6, 4),  # TCP_KEEPCNT
+    (_TCP, 25, 4),  # TCP_NOTSENT_LOWAT
+    (_IP, 1, 4),  # IP_TOS
 ]
 
 
 def _can_race(sock: _socket.socket) -> bool:
     """Whether this is a fresh MPTCP socket that blocks, and that another one can stand in for."""
-    if sock.gettimeout() == 0 or sock.family not in (_socket.AF_INET, _socket.AF_INET6):
+    if sock not in _made or sock.gettimeout() == 0 or not is_mptcp_socket(sock):
         return False
-    try:
-        if sock.getsockopt(_socket.SOL_SOCKET, _socket.SO_PROTOCOL) != IPPROTO_MPTCP:
-            return False
-        # Bound, and so perhaps connected or listening.
-        if sock.getsockname()[1] != 0:
-            return False
-    except OSError:
-        return False
-    for level, name in _DECISIVE:
-        with contextlib.suppress(OSError):
-            if sock.getsockopt(level, name) != 0:
-                return False
-    return True
+    with contextlib.closing(_fresh(sock.family)) as fresh:
+        return (
+            # Bound, and so perhaps connected or listening.
+            sock.getsockname()[1] == 0
+            and all(_value(sock, *option) == _value(fresh, *option) for option in _DECISIVE)
+        )
 
 
 def _interface(sock: _socket.socket) -> str | None:
     """The interface that the socket is bound to."""
-    name = sock.getsockopt(_socket.SOL_SOCKET, getattr(_socket, "SO_BINDTODEVICE", 25), 16)
-    return name.rstrip(b"\0").decode() or None
+    name = _value(sock, _SOCKET, 25, 16)  # SO_BINDTODEVICE
+    return (name or b"").rstrip(b"\0").decode() or None
 
 
-def _copy_options(of: _socket.socket, to: _socket.socket) -> None:
+def _value(sock: _socket.socket, level: int, name: int, size: int) -> bytes | None:
+    """An option's bytes; None where the socket has none of that name."""
+    try:
+        return sock.getsockopt(level, name, size)
+    except OSError:
+        return None
+
+
+def _copy(of: _socket.socket, to: _socket.socket, level: int, name: int, size: int) -> None:
     """Sets what was set on one socket on another, as far as it takes it."""
-    for level, name in _COPIED:
-        with contextlib.suppress(OSError):
-            value = of.getsockopt(level, name)
-            if to.getsockopt(level, name) != value:
-                to.setsockopt(level, name, value)
-    linger = of.getsockopt(_socket.SOL_SOCKET, _socket.SO_LINGER, 8)
-    if any(linger):
-        to.setsockopt(_socket.SOL_SOCKET, _socket.SO_LINGER, linger)
-    for name in (_socket.SO_RCVBUF, _socket.SO_SNDBUF):
+    value = _value(of, level, name, size)
+    if level == _SOCKET and name in (7, 8):
         # The kernel doubles what it is told. What nobody set is left to the kernel's own sizing.
-        value, fresh = of.getsockopt(_socket.SOL_SOCKET, name), _fresh_size(of.family, name)
-        if value != fresh:
-            to.setsockopt(_socket.SOL_SOCKET, name, value // 2)
+        with contextlib.closing(_fresh(of.family)) as fresh:
+            if value is None or value == _value(fresh, level, name, size):
+                return
+        value = (int.from_bytes(value, sys.byteorder) // 2).to_bytes(4, sys.byteorder)
+    elif value is None or value == _value(to, level, name, size):
+        return
+    with contextlib.suppress(OSError):
+        to.setsockopt(level, name, value)
 
 
-def _fresh_size(family: int, name: int) -> int:
-    fd, _ = _mphttp.socket(family == _socket.AF_INET6, Protocol.MPTCP.value)
-    with contextlib.closing(_socket.socket(family, _socket.SOCK_STREAM, 0, fileno=fd)) as fresh:
-        return fresh.getsockopt(_socket.SOL_SOCKET, name)
+def _fresh(family: int) -> _socket.socket:
+    """A socket as a program gets it."""
+    v6 = family == _socket.AF_INET6
+    fd, _ = _mphttp.socket(v6, Protocol.MPTCP.value)
+    return _socket.socket(family, _socket.SOCK_STREAM, 0, fileno=fd)

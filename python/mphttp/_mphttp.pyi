@@ -107,7 +107,7 @@ def connect(
     addresses: list[tuple[Any, ...]],
     protocol: str,
     timeout: float | None = None,
-    local: tuple[str, int] | None = None,
+    local: tuple[list[str], int] | None = None,
     interface: str | None = None,
 ) -> tuple[int, bool, str | None]: ...
 def connect_async(
@@ -115,7 +115,7 @@ def connect_async(
     protocol: str,
     done: Callable[[], object],
     timeout: float | None = None,
-    local: tuple[str, int] | None = None,
+    local: tuple[list[str], int] | None = None,
     interface: str | None = None,
 ) -> Connecting: ...
 def listen(

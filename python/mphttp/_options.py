@@ -7,7 +7,7 @@ import socket as _socket
 from collections.abc import Iterable
 from typing import Any
 
-from ._words import IPPROTO_MPTCP
+from ._record import is_mptcp_socket
 
 _log = logging.getLogger("mphttp")
 
@@ -29,7 +29,7 @@ def interface(options: Iterable[Option] | None) -> str | None:
 
 
 def apply(sock: _socket.socket, options: Iterable[Option] | None) -> None:
-    """Sets options on a connected socket.
+    """Sets options on a connected socket, which is closed if that fails.
 
     One that MPTCP refuses (TCP_USER_TIMEOUT, for one) is left out, with a line in the log "mphttp"; what a TCP socket
     refuses is an error, as it always was.
@@ -41,6 +41,7 @@ def apply(sock: _socket.socket, options: Iterable[Option] | None) -> None:
         try:
             sock.setsockopt(*option)
         except OSError as error:
-            if sock.getsockopt(_socket.SOL_SOCKET, _socket.SO_PROTOCOL) != IPPROTO_MPTCP:
+            if not is_mptcp_socket(sock):
+                sock.close()
                 raise
             _log.info("the socket option %s was not set: %s", option, error)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import io
 import socket as _socket
+import weakref
 from typing import Any
 
 from . import _mphttp
@@ -24,10 +25,15 @@ class Record:
     Shared by a connection and its responses, which outlive each other in either order.
     """
 
-    __slots__ = ("_last", "_why_tcp", "sock")
+    __slots__ = ("_last", "_sock", "_why_tcp")
 
     def __init__(self, sock: Any, why_tcp: str | None = None) -> None:
-        self.sock = sock
+        # Not what keeps it open: who drops a connection without closing it, and keeps a response, must not keep both.
+        self._sock: Any
+        try:
+            self._sock = weakref.ref(sock)
+        except TypeError:
+            self._sock = lambda: sock
         #: The word of the reason, where it is known that the connection speaks TCP.
         self._why_tcp = why_tcp
         self._last: _mphttp.Transport | None = None
@@ -37,11 +43,15 @@ class Record:
         """Whether the connection began with MPTCP, or may have."""
         return self._why_tcp is None
 
+    def is_of(self, sock: Any) -> bool:
+        """Whether this is the record of that socket."""
+        return self._sock() is sock
+
     def look(self) -> _mphttp.Transport | None:
         """The transport now, or what it was at the last look."""
         # What no kernel knows (something else in the place of a socket, one that is closed) is no news.
         with contextlib.suppress(OSError, AttributeError, TypeError):
-            fd = self.sock.fileno()
+            fd = self._sock().fileno()
             if fd != -1:
                 self._last = _mphttp.transport(fd)
         if self._last is None and self._why_tcp is not None:
@@ -76,7 +86,7 @@ class Recording:
         A new socket also decides of which of its two classes the responses are, unless somebody else has decided.
         """
         sock, record = self.sock, self._record
-        if sock is not None and (record is None or record.sock is not sock):
+        if sock is not None and (record is None or not record.is_of(sock)):
             self._record = record = Record(sock, getattr(self._create_connection, "why_tcp", None))
             if self.response_class in self._response_classes:
                 self.response_class = self._response_classes[record.is_multipath]
@@ -133,15 +143,21 @@ def _speaks_mptcp(sock: _socket.socket) -> bool:
         return True
 
 
-def _is_plain_mptcp(sock: object) -> bool:
-    """Whether this is an MPTCP connection without TLS on top."""
-    if type(sock) is not _socket.socket or not hasattr(_socket, "SO_PROTOCOL"):
+def is_mptcp_socket(sock: _socket.socket) -> bool:
+    """Whether the kernel made it as an MPTCP socket, whatever it speaks now and whatever its label says."""
+    number = getattr(_socket, "SO_PROTOCOL", None)
+    if number is None:
+        # Not Linux.
         return False
     try:
-        number = sock.getsockopt(_socket.SOL_SOCKET, _socket.SO_PROTOCOL)
+        return sock.getsockopt(_socket.SOL_SOCKET, number) == IPPROTO_MPTCP
     except OSError:
         return False
-    return number == IPPROTO_MPTCP and _speaks_mptcp(sock)
+
+
+def _is_plain_mptcp(sock: object) -> bool:
+    """Whether this is an MPTCP connection without TLS on top."""
+    return type(sock) is _socket.socket and is_mptcp_socket(sock) and _speaks_mptcp(sock)
 
 
 class Checked(io.RawIOBase):

@@ -18,7 +18,7 @@ class Protocol(str, enum.Enum):
     TCP = "tcp"
     #: Multipath TCP (RFC 8684) where host, path and peer can; else TCP, with the reason on record.
     MPTCP = "mptcp"
-    #: Multipath TCP, or :class:`mphttp.NotMptcpError`.
+    #: Multipath TCP, or :class:`mphttp.NotMptcpError`. Servers turn TCP clients away.
     MPTCP_ONLY = "mptcp-only"
 
     def __str__(self) -> str:

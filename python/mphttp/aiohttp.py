@@ -16,6 +16,7 @@ socket: ``aiohttp.web.run_app(app, sock=mphttp.socket.create_server(("", 8080)))
 
 from __future__ import annotations
 
+import errno
 import functools
 import socket as _socket
 from typing import Any
@@ -23,6 +24,8 @@ from typing import Any
 import aiohttp
 
 from . import _mphttp
+from ._ask import transport as _ask
+from ._errors import NotMptcpError
 from ._record import Record
 from ._words import Protocol, ProtocolLike
 from .socket import stream_socket
@@ -41,9 +44,36 @@ class TCPConnector(aiohttp.TCPConnector):
     """``aiohttp.TCPConnector`` with the keyword ``protocol``."""
 
     def __init__(self, *args: Any, protocol: ProtocolLike = None, **kwargs: Any) -> None:
-        choice = Protocol.of(protocol)
-        kwargs["socket_factory"] = functools.partial(socket_factory, protocol=choice)
+        if kwargs.get("socket_factory") is not None:
+            raise TypeError("a socket_factory makes its own choice of protocol: use aiohttp.TCPConnector")
+        self.protocol = Protocol.of(protocol)
+        kwargs["socket_factory"] = functools.partial(socket_factory, protocol=self.protocol)
         super().__init__(*args, **kwargs)
+
+    async def connect(self, *args: Any, **kwargs: Any) -> aiohttp.connector.Connection:
+        connection = await super().connect(*args, **kwargs)
+        if self.protocol is Protocol.MPTCP_ONLY and connection.transport is not None:
+            reason = _ask(connection.transport).reason
+            if reason is not None:
+                connection.close()
+                raise NotMptcpError(
+                    errno.EPROTONOSUPPORT, f"Multipath TCP was demanded, but {reason.explanation}", reason
+                )
+        return connection
+
+
+class _Record(Record):
+    """A record that asks the connection, not the socket, whether it is open: uvloop's sockets go on telling the number of
+    a descriptor that was closed, and that may be somebody else's by now."""
+
+    __slots__ = ("_transport",)
+
+    def __init__(self, transport: Any) -> None:
+        super().__init__(transport.get_extra_info("socket"))
+        self._transport = transport
+
+    def look(self) -> _mphttp.Transport | None:
+        return self._last if self._transport.is_closing() else super().look()
 
 
 class ClientResponse(aiohttp.ClientResponse):
@@ -53,17 +83,20 @@ class ClientResponse(aiohttp.ClientResponse):
     _mphttp_record: Record | None = None
 
     async def start(self, connection: Any) -> aiohttp.ClientResponse:
-        sock = None if connection.transport is None else connection.transport.get_extra_info("socket")
+        if connection.transport is not None:
+            self._mphttp_record = _Record(connection.transport)
         response = await super().start(connection)
-        if sock is not None:
-            self._mphttp_record = Record(sock)
+        if self._mphttp_record is not None:
             self._mphttp_record.look()
         return response
 
 
 def ClientSession(*args: Any, protocol: ProtocolLike = None, **kwargs: Any) -> aiohttp.ClientSession:
     """An ``aiohttp.ClientSession`` whose connections are of this protocol (aiohttp wants no classes derived from it)."""
-    kwargs.setdefault("connector", TCPConnector(protocol=protocol))
+    if kwargs.get("connector") is None:
+        kwargs["connector"] = TCPConnector(protocol=protocol)
+    elif protocol is not None:
+        raise TypeError("a connector makes its own choice of protocol: give it to TCPConnector(protocol=…)")
     kwargs.setdefault("response_class", ClientResponse)
     return aiohttp.ClientSession(*args, **kwargs)
 

@@ -15,14 +15,16 @@ from __future__ import annotations
 import asyncio as _asyncio
 import atexit
 import contextlib
+import functools
 import socket as _socket
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
-from . import _mphttp
+from . import _connecting, _mphttp
 from ._ask import transport
+from ._ask import transport as _ask
 from ._words import Protocol, ProtocolLike
-from .socket import Address, adopt
+from .socket import Address, numeric
 from .socket import create_server as _listen
 
 __all__ = [
@@ -65,14 +67,11 @@ async def connect(
     choice = Protocol.of(protocol)
     loop = _asyncio.get_running_loop()
     infos = await loop.getaddrinfo(host, port, family=family, type=_socket.SOCK_STREAM, flags=flags)
-    local = None
+    local: tuple[list[str], int] | None = None
     if local_addr is not None:
-        local = "", int(local_addr[1])
+        local = [], int(local_addr[1])
         if local_addr[0]:
-            found = await loop.getaddrinfo(
-                local_addr[0], local_addr[1], family=family, type=_socket.SOCK_STREAM
-            )
-            local = str(found[0][4][0]), int(local_addr[1])
+            local = numeric(await loop.getaddrinfo(*local_addr[:2], family=family, type=_socket.SOCK_STREAM))
     done: _asyncio.Future[None] = loop.create_future()
 
     def settle() -> None:
@@ -84,17 +83,9 @@ async def connect(
         with contextlib.suppress(RuntimeError):
             loop.call_soon_threadsafe(settle)
 
-    addresses = [info[4] for info in infos if info[0] in (_socket.AF_INET, _socket.AF_INET6)]
-    connecting = _mphttp.connect_async(addresses, choice.value, tell, timeout, local, interface)
-    try:
-        await done
-    except BaseException:
-        connecting.cancel()
-        raise
-    fd, v6, _ = connecting.take()
-    sock = adopt(fd, v6)
-    sock.setblocking(False)
-    return sock
+    return await _connecting.finish(
+        infos, choice, tell, done, timeout=timeout, local=local, interface=interface
+    )
 
 
 async def create_connection(
@@ -113,7 +104,9 @@ async def create_connection(
     **kwargs: Any,
 ) -> tuple[_asyncio.Transport, _P]:
     """``loop.create_connection`` over this protocol. Further keywords (``ssl_handshake_timeout`` …) are handed on; those
-    of the race (``happy_eyeballs_delay`` …) have no use, since there always is one."""
+    of the race (``happy_eyeballs_delay``, ``interleave``, ``all_errors``) are ignored, since there always is one."""
+    for name in ("happy_eyeballs_delay", "interleave", "all_errors"):
+        kwargs.pop(name, None)
     loop = _asyncio.get_running_loop()
     sock = await connect(
         host,
@@ -150,7 +143,7 @@ async def open_connection(
 class Servers(_asyncio.AbstractServer):
     """The servers of several addresses as one, as ``asyncio.Server`` is."""
 
-    def __init__(self, servers: list[_asyncio.AbstractServer]) -> None:
+    def __init__(self, servers: Sequence[_asyncio.AbstractServer]) -> None:
         self._servers = servers
 
     @property
@@ -164,6 +157,16 @@ class Servers(_asyncio.AbstractServer):
 
     async def wait_closed(self) -> None:
         await _asyncio.gather(*(server.wait_closed() for server in self._servers))
+
+    def close_clients(self) -> None:
+        """Closes the connections that there are (Python 3.13)."""
+        for server in self._servers:
+            server.close_clients()  # type: ignore[attr-defined, unused-ignore]
+
+    def abort_clients(self) -> None:
+        """Ends the connections that there are at once (Python 3.13)."""
+        for server in self._servers:
+            server.abort_clients()  # type: ignore[attr-defined, unused-ignore]
 
     def get_loop(self) -> _asyncio.AbstractEventLoop:
         return self._servers[0].get_loop()
@@ -193,6 +196,21 @@ class Servers(_asyncio.AbstractServer):
         await self.wait_closed()
 
 
+class _Gate(_asyncio.Protocol):
+    """Stands before a server's protocol until it is known what the client speaks: TCP clients are turned away."""
+
+    def __init__(self, factory: Callable[[], _asyncio.BaseProtocol]) -> None:
+        self._factory = factory
+
+    def connection_made(self, transport: Any) -> None:
+        if not _ask(transport).is_mptcp:
+            transport.abort()
+            return
+        behind = self._factory()
+        transport.set_protocol(behind)
+        behind.connection_made(transport)
+
+
 async def create_server(
     protocol_factory: Callable[[], _asyncio.BaseProtocol],
     host: str | Iterable[str] | None = None,
@@ -205,7 +223,8 @@ async def create_server(
     start_serving: bool = True,
     **kwargs: Any,
 ) -> Servers:
-    """``loop.create_server`` with this protocol: MPTCP by default, and TCP for clients that ask for it.
+    """``loop.create_server`` with this protocol: MPTCP by default, and TCP for clients that ask for it (with ``mptcp-only``
+    they are turned away).
 
     :param host: a name, an address or several; ``None`` or an empty one stands for all addresses of both families, on one
         dual-stack socket where the host has IPv6.
@@ -214,13 +233,19 @@ async def create_server(
     choice = Protocol.of(protocol)
     loop = _asyncio.get_running_loop()
     names = [host] if host is None or isinstance(host, str) else list(host)
+    if not names:
+        raise ValueError("there is no host to listen on")
+    factory: Callable[[], _asyncio.BaseProtocol] = protocol_factory
+    if choice is Protocol.MPTCP_ONLY:
+        factory = functools.partial(_Gate, protocol_factory)
+    waiting = 4096 if backlog is None else backlog
     sockets: list[_socket.socket] = []
 
     def bind(address: Address, family: int, dual: bool) -> None:
         made = _listen(
             address,
             family=family,
-            backlog=backlog,
+            backlog=waiting,
             reuse_port=reuse_port,
             dualstack_ipv6=dual,
             protocol=choice,
@@ -228,7 +253,7 @@ async def create_server(
         made.setblocking(False)
         sockets.append(made)
 
-    servers: list[_asyncio.AbstractServer] = []
+    servers: list[_asyncio.Server] = []
     try:
         for name in names:
             if not name and family == 0 and _socket.has_dualstack_ipv6():
@@ -239,15 +264,18 @@ async def create_server(
                 infos = await loop.getaddrinfo(
                     name, port, family=family, type=_socket.SOCK_STREAM, flags=_socket.AI_PASSIVE
                 )
-                for info in dict.fromkeys((info[0], info[4]) for info in infos):
-                    if info[0] in (_socket.AF_INET, _socket.AF_INET6):
-                        bind((info[1][0], port), info[0], False)
-            # The port that the kernel chose for the first holds for all.
+                for found, sockaddr in dict.fromkeys((info[0], info[4]) for info in infos):
+                    if found in (_socket.AF_INET, _socket.AF_INET6):
+                        bind((sockaddr[0], port), found, False)
+                        # What the kernel chose for the first address holds for all.
+                        port = port or sockets[0].getsockname()[1]
             port = port or sockets[0].getsockname()[1]
         for sock in sockets:
-            servers.append(
-                await loop.create_server(protocol_factory, sock=sock, start_serving=False, **kwargs)
+            # It sets the socket to listen once more, by its own default unless told.
+            server = await loop.create_server(
+                factory, sock=sock, backlog=waiting, start_serving=False, **kwargs
             )
+            servers.append(server)
         together = Servers(servers)
         if start_serving:
             await together.start_serving()

@@ -81,16 +81,6 @@ class HTTPResponse(_http.HTTPResponse):
     """
 
     _record: Record | None = None
-
-    @property
-    def transport(self) -> _mphttp.Transport | None:
-        """What the connection speaks, why, and over which paths: live, and the last state once it is closed."""
-        return None if self._record is None else self._record.look()
-
-
-class MultipathHTTPResponse(HTTPResponse):
-    """A response that comes, or may come, over MPTCP: what it does more would only cost TCP time."""
-
     #: Set where whoever asked has already let go of the connection.
     _is_last = False
 
@@ -101,6 +91,11 @@ class MultipathHTTPResponse(HTTPResponse):
             # Nothing has been read yet, so that nothing is lost with the buffer.
             self.fp = io.BufferedReader(Checked(self.fp.detach(), integrity))
 
+    @property
+    def transport(self) -> _mphttp.Transport | None:
+        """What the connection speaks, why, and over which paths: live, and the last state once it is closed."""
+        return None if self._record is None else self._record.look()
+
     def _close_conn(self) -> None:
         if self._record is not None and (self.will_close or self._is_last):
             # The socket is closed with the body's end.
@@ -108,11 +103,18 @@ class MultipathHTTPResponse(HTTPResponse):
         super()._close_conn()  # type: ignore[misc]
 
 
+class TcpHTTPResponse(HTTPResponse):
+    """A response over a connection that speaks TCP: what is done for MPTCP would only cost time."""
+
+    __init__ = _http.HTTPResponse.__init__
+    _close_conn = _http.HTTPResponse._close_conn  # type: ignore[attr-defined]
+
+
 class _Choice(Recording, _http.HTTPConnection):
     """What the two connections have in common."""
 
     response_class: Any = HTTPResponse
-    _response_classes = (HTTPResponse, MultipathHTTPResponse)
+    _response_classes = (TcpHTTPResponse, HTTPResponse)
     #: The choice of protocol.
     protocol: Protocol
 

@@ -11,7 +11,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import select
 import socket as _socket
 import ssl
@@ -19,20 +18,30 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-import anyio
-import anyio.abc
-import anyio.streams.tls
 import httpcore
+
+try:
+    import anyio
+    import anyio.abc
+    import anyio.streams.tls
+except ImportError:
+    # httpcore needs it for its asynchronous half only, and so does this module.
+    anyio = None  # type: ignore[assignment]
 
 from . import _options
 from ._record import Integrity, Record
 from ._words import Protocol, ProtocolLike
-from .socket import create_connection
+from .socket import create_connection, numeric
 
 __all__ = ["TRANSPORT", "AsyncBackend", "Backend"]
 
 #: What ``get_extra_info`` of a network stream is to be asked for its :class:`mphttp.Transport`, or the last one it had.
 TRANSPORT = "mphttp_transport"
+
+
+_BROKEN: tuple[type[Exception], ...] = (OSError,)
+if anyio is not None:
+    _BROKEN = (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.EndOfStream)
 
 
 @contextlib.contextmanager
@@ -42,7 +51,7 @@ def _translated(timeout: type[Exception], other: type[Exception]) -> Iterator[No
         yield
     except TimeoutError as error:
         raise timeout(error) from error
-    except (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.EndOfStream) as error:
+    except _BROKEN as error:
         raise other(error) from error
 
 
@@ -230,30 +239,26 @@ class AsyncBackend(httpcore.AsyncNetworkBackend):
         options = list(socket_options or ())
         with _translated(httpcore.ConnectTimeout, httpcore.ConnectError):
             with anyio.fail_after(timeout):
-                sock = await self._connected(host, port, timeout, local_address, options)
+                sock = await self._connected(host, port, local_address, options)
             integrity = Integrity(sock)
             stream = await anyio.abc.SocketStream.from_socket(sock)
         return _AsyncStream(stream, None if integrity.plain else integrity)
 
     async def _connected(
-        self, host: str, port: int, timeout: float | None, local_address: str | None, options: list[Any]
+        self, host: str, port: int, local_address: str | None, options: list[Any]
     ) -> _socket.socket:
+        source = None if local_address is None else (local_address, 0)
+        interface = _options.interface(options)
         if "trio" in sys.modules and _runs_trio():
-            connect = functools.partial(_connect, host, port, timeout, local_address, options, self.protocol)
-            sock = await anyio.to_thread.run_sync(connect, abandon_on_cancel=True)
+            sock = await _connect_on_trio(host, port, self.protocol, source, interface)
         else:
             from . import asyncio as _asyncio
 
             sock = await _asyncio.connect(
-                host,
-                port,
-                protocol=self.protocol,
-                local_addr=None if local_address is None else (local_address, 0),
-                interface=_options.interface(options),
+                host, port, protocol=self.protocol, local_addr=source, interface=interface
             )
-            _options.apply(sock, options)
-            sock.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
-        sock.setblocking(False)
+        _options.apply(sock, options)
+        sock.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
         return sock
 
     async def connect_unix_socket(self, *args: Any, **kwargs: Any) -> httpcore.AsyncNetworkStream:
@@ -267,3 +272,24 @@ def _runs_trio() -> bool:
     import trio.lowlevel
 
     return bool(trio.lowlevel.in_trio_run())
+
+
+async def _connect_on_trio(
+    host: str, port: int, protocol: Protocol, source: tuple[str, int] | None, interface: str | None
+) -> _socket.socket:
+    import trio
+
+    from . import _connecting
+
+    infos: list[Any] = await trio.socket.getaddrinfo(host, port, type=_socket.SOCK_STREAM)
+    local = None
+    if source is not None:
+        local = numeric(await trio.socket.getaddrinfo(*source, type=_socket.SOCK_STREAM))
+    done, token = trio.Event(), trio.lowlevel.current_trio_token()
+
+    def tell() -> None:
+        # From another thread. A run that has ended has nobody waiting.
+        with contextlib.suppress(trio.RunFinishedError):
+            token.run_sync_soon(done.set)
+
+    return await _connecting.finish(infos, protocol, tell, done.wait(), local=local, interface=interface)

@@ -77,6 +77,7 @@ def _settings(
     http2: bool,
     limits: httpx.Limits,
     proxy: Any,
+    uds: str | None,
     local_address: str | None,
     retries: int,
     socket_options: Iterable[tuple[Any, ...]] | None,
@@ -102,6 +103,7 @@ def _settings(
         "keepalive_expiry": limits.keepalive_expiry,
         "http1": http1,
         "http2": http2,
+        "uds": uds,
         "local_address": local_address,
         "retries": retries,
         "socket_options": socket_options,
@@ -139,6 +141,7 @@ class HTTPTransport(httpx.BaseTransport):
         http2: bool = False,
         limits: httpx.Limits = _LIMITS,
         proxy: Any = None,
+        uds: str | None = None,
         local_address: str | None = None,
         retries: int = 0,
         socket_options: Iterable[tuple[Any, ...]] | None = None,
@@ -146,7 +149,7 @@ class HTTPTransport(httpx.BaseTransport):
         protocol: ProtocolLike = None,
     ) -> None:
         settings = _settings(
-            verify, cert, trust_env, http1, http2, limits, proxy, local_address, retries, socket_options
+            verify, cert, trust_env, http1, http2, limits, proxy, uds, local_address, retries, socket_options
         )
         self._pool = httpcore.ConnectionPool(network_backend=Backend(protocol), **settings)
 
@@ -176,6 +179,7 @@ class AsyncHTTPTransport(httpx.AsyncBaseTransport):
         http2: bool = False,
         limits: httpx.Limits = _LIMITS,
         proxy: Any = None,
+        uds: str | None = None,
         local_address: str | None = None,
         retries: int = 0,
         socket_options: Iterable[tuple[Any, ...]] | None = None,
@@ -183,7 +187,7 @@ class AsyncHTTPTransport(httpx.AsyncBaseTransport):
         protocol: ProtocolLike = None,
     ) -> None:
         settings = _settings(
-            verify, cert, trust_env, http1, http2, limits, proxy, local_address, retries, socket_options
+            verify, cert, trust_env, http1, http2, limits, proxy, uds, local_address, retries, socket_options
         )
         self._pool = httpcore.AsyncConnectionPool(network_backend=AsyncBackend(protocol), **settings)
 

@@ -83,7 +83,10 @@ class Session(niquests.Session):
     """``niquests.Session`` with the keyword ``protocol``."""
 
     def __init__(self, *args: Any, protocol: ProtocolLike = None, **kwargs: Any) -> None:
-        kwargs.setdefault("resolver", Resolver(protocol=protocol))
+        if kwargs.get("resolver") is None:
+            kwargs["resolver"] = Resolver(protocol=protocol)
+        elif protocol is not None:
+            raise TypeError("a resolver makes its own choice of protocol: give it to Resolver(protocol=…)")
         super().__init__(*args, **kwargs)
 
 

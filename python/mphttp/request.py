@@ -15,7 +15,7 @@ import urllib.request as _request
 from typing import TYPE_CHECKING, Any
 
 from ._words import Protocol, ProtocolLike
-from .client import HTTPConnection, MultipathHTTPResponse
+from .client import HTTPConnection, HTTPResponse
 from .socket import DEFAULT_TIMEOUT
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ __all__ = ["HTTPHandler", "HTTPSHandler", "build_opener", "urlopen"]
 
 def _last(response: Any) -> Any:
     """urllib closes its connections once it has the response, which alone keeps the socket open."""
-    if isinstance(response, MultipathHTTPResponse):
+    if isinstance(response, HTTPResponse):
         response._is_last = True
     return response
 
@@ -91,5 +91,16 @@ def urlopen(
     context: ssl.SSLContext | None = None,
     protocol: ProtocolLike = None,
 ) -> Any:
-    """``urllib.request.urlopen`` over this protocol; the response has ``.transport``."""
-    return build_opener(protocol=protocol, context=context).open(url, data, timeout)
+    """``urllib.request.urlopen`` over this protocol; the response has ``.transport``.
+
+    An opener that was installed by ``urllib.request.install_opener`` is not used: build one with :func:`build_opener`.
+    """
+    choice = Protocol.of(protocol)
+    opener = _opener(choice) if context is None else build_opener(protocol=choice, context=context)
+    return opener.open(url, data, timeout)
+
+
+@functools.cache
+def _opener(protocol: Protocol) -> _request.OpenerDirector:
+    """Kept, as the standard library keeps its own: a new one would read the certificates of all authorities each time."""
+    return build_opener(protocol=protocol)

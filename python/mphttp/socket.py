@@ -128,13 +128,17 @@ class Dial:
         return sock
 
 
-def local(source: Address) -> tuple[str, int]:
-    """A local address in numbers; an empty host is any address of the family that is tried."""
-    host, port = source[0], source[1]
-    if not host:
-        return "", port
-    sockaddr = _socket.getaddrinfo(host, port, 0, _socket.SOCK_STREAM)[0][4]
-    return str(sockaddr[0]), int(sockaddr[1])
+def local(source: Address) -> tuple[list[str], int]:
+    """Local addresses in numbers, one of each family that the host has, and the port; an empty host is any address."""
+    if not source[0]:
+        return [], source[1]
+    return numeric(_socket.getaddrinfo(source[0], source[1], 0, _socket.SOCK_STREAM))
+
+
+def numeric(infos: list[tuple[Any, ...]]) -> tuple[list[str], int]:
+    """The first address of each family, and the port."""
+    hosts = {info[0]: str(info[4][0]) for info in reversed(infos) if info[0] in _INTERNET}
+    return list(hosts.values()), int(infos[0][4][1])
 
 
 def create_server(
@@ -147,7 +151,8 @@ def create_server(
     protocol: ProtocolLike = None,
 ) -> _socket.socket:
     """A listening socket, as ``socket.create_server`` makes one: MPTCP for clients that can, TCP for all others, on one
-    port and at no cost to either.
+    port and at no cost to either. (A listener can't turn TCP clients away: with ``mptcp-only`` the servers of this package
+    do, and for others it only says that the host must have MPTCP.)
 
     Give it to any server that takes a socket or a descriptor. Bind the unspecified address (an empty host): a server
     bound to one address refuses the paths to its others.

@@ -22,6 +22,7 @@ from typing import Any
 import urllib3
 import urllib3.connection
 import urllib3.connectionpool
+import urllib3.util.connection
 from urllib3.exceptions import (
     ConnectTimeoutError,
     LocationParseError,
@@ -32,7 +33,7 @@ from urllib3.exceptions import (
 from . import _mphttp, _options
 from ._record import Record, Recording
 from ._words import Protocol, ProtocolLike
-from .client import HTTPResponse, MultipathHTTPResponse
+from .client import HTTPResponse, TcpHTTPResponse
 from .socket import Dial
 
 __all__ = ["HTTPConnection", "HTTPSConnection", "PoolManager", "ProxyManager", "adopt", "transport"]
@@ -47,7 +48,7 @@ class _Choice(Recording, urllib3.connection.HTTPConnection):
     #: The choice of protocol; ``None`` for the default of the process.
     protocol: ProtocolLike = None
     response_class: Any = HTTPResponse
-    _response_classes = (HTTPResponse, MultipathHTTPResponse)
+    _response_classes = (TcpHTTPResponse, HTTPResponse)
 
     def _new_conn(self) -> _socket.socket:
         # The same errors as in urllib3's own.
@@ -63,6 +64,8 @@ class _Choice(Recording, urllib3.connection.HTTPConnection):
                 self.timeout,
                 self.source_address,
                 interface=_options.interface(self.socket_options),
+                # Where somebody keeps urllib3 to one family, this is what they have set.
+                family=urllib3.util.connection.allowed_gai_family(),
             )
             _options.apply(sock, self.socket_options)
         except _socket.gaierror as error:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import xmlrpc.client as _xmlrpc
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from ._words import Protocol, ProtocolLike
 from .client import HTTPConnection
@@ -72,7 +73,7 @@ class ServerProxy(_xmlrpc.ServerProxy):
             dates = {name: kwargs.get(name, False) for name in ("use_datetime", "use_builtin_types")}
             # Their places after `transport`: encoding, verbose, allow_none, use_datetime, use_builtin_types.
             dates.update(zip(("use_datetime", "use_builtin_types"), args[3:5], strict=False))
-            if uri.startswith("https:"):
+            if urlsplit(uri).scheme == "https":
                 transport = SafeTransport(headers=headers, context=context, protocol=protocol, **dates)
             else:
                 transport = Transport(headers=headers, protocol=protocol, **dates)

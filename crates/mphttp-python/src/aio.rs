@@ -70,6 +70,16 @@ impl Connecting {
     }
 }
 
+/// What is called when a connect has ended.
+struct Done(Py<PyAny>);
+
+impl Drop for Done {
+    fn drop(&mut self) {
+        // No interpreter, or no event loop any more: nobody waits, and the socket goes with the slot.
+        Python::try_attach(|py| self.0.call0(py).is_ok());
+    }
+}
+
 /// Starts to connect to the first of these addresses that answers. `done` is called, without arguments and from another
 /// thread, when it has succeeded or failed.
 #[pyfunction]
@@ -79,7 +89,7 @@ pub fn connect_async(
     protocol: &str,
     done: Bound<'_, PyAny>,
     timeout: Option<f64>,
-    local: Option<(String, u16)>,
+    local: Option<(Vec<String>, u16)>,
     interface: Option<String>,
 ) -> PyResult<Connecting> {
     if !done.is_callable() {
@@ -100,14 +110,14 @@ pub fn connect_async(
         ),
     };
     let outcome: Arc<Mutex<Option<Outcome>>> = Arc::default();
-    let (slot, done) = (Arc::clone(&outcome), done.unbind());
+    let (slot, done) = (Arc::clone(&outcome), Done(done.unbind()));
     let task = runtime.spawn(async move {
+        // Called when this ends, however it does: nobody must wait for what has panicked.
+        let _done = done;
         let connected = connect.to_async(&addresses).await;
         let connected = connected
             .and_then(|connected| connected.try_map(|stream| stream.into_std().map_err(Error::Runtime)));
         *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(connected);
-        // No interpreter, or no event loop any more: nobody waits, and the socket goes with the slot.
-        Python::try_attach(|py| done.call0(py).is_ok());
     });
     Ok(Connecting { protocol, task: task.abort_handle(), outcome })
 }

@@ -51,7 +51,7 @@ pub fn connect(
     addresses: Vec<Address>,
     protocol: &str,
     timeout: Option<f64>,
-    local: Option<(String, u16)>,
+    local: Option<(Vec<String>, u16)>,
     interface: Option<String>,
 ) -> PyResult<Kept> {
     let Request { connect, protocol, addresses } =

@@ -6,7 +6,11 @@ use std::{
 };
 
 use mptcp_socket::{Connect, Protocol};
-use pyo3::{exceptions::PyValueError, prelude::*, types::PyTuple};
+use pyo3::{
+    exceptions::{PyOverflowError, PyValueError},
+    prelude::*,
+    types::PyTuple,
+};
 
 use crate::{known, words};
 
@@ -50,19 +54,23 @@ impl Request {
         addresses: Vec<Address>,
         protocol: &str,
         timeout: Option<f64>,
-        local: Option<(String, u16)>,
+        local: Option<(Vec<String>, u16)>,
         interface: Option<String>,
     ) -> PyResult<Self> {
         let protocol = words::protocol(protocol)?;
         let mut connect = Connect::new(protocol).memory(known::memory());
         if let Some(seconds) = timeout {
+            // Python's own limit: nanoseconds in 63 bits.
+            if seconds > i64::MAX as f64 / 1e9 {
+                return Err(PyOverflowError::new_err("timeout doesn't fit into C timeval"));
+            }
             let limit = Duration::try_from_secs_f64(seconds)
                 .map_err(|_| PyValueError::new_err("Timeout value out of range"))?;
             connect = connect.timeout(limit);
         }
-        if let Some((host, port)) = local {
+        if let Some((hosts, port)) = local {
             connect = connect.local_port(port);
-            if !host.is_empty() {
+            for host in hosts {
                 connect = connect.local_address(ip(&host)?);
             }
         }

@@ -33,7 +33,8 @@ pub fn host_support() -> Result<(), Reason> {
 /// An unconnected stream socket of the wanted protocol, for programs that bind, connect or listen by themselves, and the
 /// reason why it is a TCP one, if it is. Close-on-exec, blocking.
 ///
-/// What is missed by connecting it oneself is the race: a path that swallows SYNs with MPTCP. [`Connect`] has it.
+/// What is missed by connecting it oneself is the race: a path that swallows SYNs with MPTCP. [`Connect`](crate::Connect) has
+/// it.
 ///
 /// # Errors
 /// [`Error::NotMptcp`] for [`Protocol::MptcpOnly`] on a host without MPTCP, [`Error::Socket`] with what the kernel said.

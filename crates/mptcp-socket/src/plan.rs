@@ -192,7 +192,8 @@ impl Plan {
             }
         }
         if let Some(limit) = self.timing.attempt
-            && let Some(id) = self.attempts.iter().position(|a| a.running() && now >= a.started + limit)
+            && let Some(id) =
+                self.attempts.iter().position(|a| a.running() && now >= a.started.saturating_add(limit))
         {
             self.failed(id, now, Failure::Other);
             return Step::Abandon(id);
@@ -212,7 +213,7 @@ impl Plan {
         if (now >= self.next_target || !self.attempts.iter().any(Attempt::running))
             && let Some(target) = self.pending.pop_front()
         {
-            self.next_target = now + self.timing.stagger;
+            self.next_target = now.saturating_add(self.timing.stagger);
             if target.approach == Approach::Retest {
                 self.due.push_back((target, Kind::PlainTcp));
             }
@@ -223,7 +224,7 @@ impl Plan {
             return Step::Exhausted;
         }
         let running = self.attempts.iter().filter(|a| a.running());
-        let timeouts = running.filter_map(|a| Some(a.started + self.timing.attempt?));
+        let timeouts = running.filter_map(|a| Some(a.started.saturating_add(self.timing.attempt?)));
         let target = (!self.pending.is_empty()).then_some(self.next_target);
         Step::Wait(timeouts.chain(self.unanswered().map(|(_, due)| due)).chain(target).min())
     }
@@ -253,7 +254,7 @@ impl Plan {
         }
         // The MPTCP SYN left just before the TCP one: its answer is late by no more than the path's jitter.
         let grace = (took / 4 + Duration::from_millis(10)).min(self.timing.grace);
-        self.held = Some((id, now + grace));
+        self.held = Some((id, now.saturating_add(grace)));
         Verdict::Hold
     }
 
@@ -300,7 +301,7 @@ impl Plan {
         let waiting = self.attempts.iter().filter(|a| a.running() && a.kind == Kind::Wanted);
         waiting
             .filter(|a| a.target.approach == Approach::Race && !self.tcp_tried(a.target))
-            .map(|a| (a.target, a.started + self.timing.tcp_after))
+            .map(|a| (a.target, a.started.saturating_add(self.timing.tcp_after)))
     }
 }
 

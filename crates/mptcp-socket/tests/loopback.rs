@@ -16,7 +16,7 @@ use std::{
 
 use mptcp_socket::{
     Cancel, Connect, Error, Family, Keepalive, Listen, Listening, Origin, Protocol, Reason, SocketOptions,
-    Spoken, Transport, Watched, duplicate, host_support, path_count, stream_socket,
+    Spoken, Transport, Watched, duplicate, host_support, path_count, plan::Timing, stream_socket,
 };
 
 const NO_MPTCP: bool = cfg!(mptcp_socket_no_mptcp);
@@ -248,6 +248,15 @@ fn a_silent_address_does_not_hold_up_the_next() {
 }
 
 #[test]
+fn a_limit_beyond_all_time_is_none() {
+    let (_listening, address) = listen(Protocol::Mptcp);
+    let mut timing = Timing::default();
+    (timing.attempt, timing.stagger, timing.tcp_after) = (Some(Duration::MAX), Duration::MAX, Duration::MAX);
+    let connect = Connect::new(Protocol::Mptcp).timeout(Duration::MAX).timing(timing);
+    assert_eq!(connect.to(&[address]).unwrap().remote, address);
+}
+
+#[test]
 fn a_blocking_connect_can_be_cancelled() {
     let (_listener, _fill, address) = mute();
     let cancel = Cancel::default();
@@ -322,6 +331,8 @@ fn local_address_and_interface_are_used_or_an_error() {
     let local = "127.0.0.7".parse().unwrap();
     let connected = Connect::new(Protocol::Mptcp).local_address(local).to(&[address]).unwrap();
     assert_eq!(connected.stream.local_addr().unwrap().ip(), local);
+    let both = Connect::new(Protocol::Mptcp).local_address(local).local_address("::1".parse().unwrap());
+    assert_eq!(both.to(&[address]).unwrap().stream.local_addr().unwrap().ip(), local);
     let v6 = Connect::new(Protocol::Mptcp).local_address("::1".parse().unwrap());
     assert!(matches!(v6.to(&[address]), Err(Error::NoAddress)));
     if cfg!(target_os = "linux") {
@@ -493,7 +504,7 @@ mod with_tokio {
     #[tokio::test]
     async fn one_slow_attempt_is_abandoned_by_its_own_limit() {
         let (_listener, _fill, silent) = mute();
-        let mut timing = mptcp_socket::plan::Timing::default();
+        let mut timing = Timing::default();
         timing.attempt = Some(Duration::from_millis(150));
         let connect = Connect::new(Protocol::Tcp).timing(timing);
         for error in [connect.to_async(&[silent]).await.unwrap_err(), connect.to(&[silent]).unwrap_err()] {

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import pathlib
 import socket
 import statistics
+import struct
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -167,6 +169,62 @@ def test_servers_of_every_address(run: Run) -> None:
     run(main())
 
 
+def test_a_server_of_mptcp_only_turns_tcp_clients_away(run: Run, tls: Any) -> None:
+    async def main() -> None:
+        for context in (None, tls.server):
+            client = None if context is None else tls.client
+            async with echo("mptcp-only", ssl=context) as port:
+                for _ in range(2):
+                    reader, writer = await mptcp.open_connection(
+                        "localhost", port, ssl=client, protocol="tcp", family=socket.AF_INET
+                    )
+                    with contextlib.suppress(ConnectionError):
+                        assert await reader.read() == b""
+                    writer.close()
+                    with contextlib.suppress(Exception):
+                        await writer.wait_closed()
+                    reader, writer = await mptcp.open_connection(
+                        "localhost", port, ssl=client, family=socket.AF_INET
+                    )
+                    assert await reader.readline() == b"MPTCP over 1 path\n"
+                    writer.close()
+                    with contextlib.suppress(Exception):
+                        await writer.wait_closed()
+
+    run(main())
+
+
+def test_the_backlog_is_what_was_asked_for(run: Run) -> None:
+    async def main() -> None:
+        for asked, expected in (
+            (77, 77),
+            (None, min(4096, int(pathlib.Path("/proc/sys/net/core/somaxconn").read_text()))),
+        ):
+            server = await mptcp.start_server(serve, "127.0.0.1", backlog=asked)
+            listener = socket.socket(fileno=os.dup(server.sockets[0].fileno()))
+            with listener:
+                # Of a listener, tcp_info's tcpi_sacked is its limit.
+                info = listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 32)
+                assert struct.unpack_from("I", info, 28)[0] == expected
+            server.close()
+            await server.wait_closed()
+
+    run(main())
+
+
+def test_race_keywords_of_asyncio_are_taken_and_ignored(run: Run, site: Site) -> None:
+    async def main() -> None:
+        _, writer = await mptcp.open_connection(
+            site.host, site.port, happy_eyeballs_delay=0.1, interleave=1, all_errors=True
+        )
+        writer.close()
+        await writer.wait_closed()
+        with pytest.raises(OSError):
+            mptcp.transport(writer)
+
+    run(main())
+
+
 def test_errors_are_those_of_asyncio(run: Run, tcp_site: Site, silent: tuple[str, int]) -> None:
     async def main() -> None:
         with pytest.raises(ConnectionRefusedError):
@@ -179,6 +237,10 @@ def test_errors_are_those_of_asyncio(run: Run, tcp_site: Site, silent: tuple[str
             await mptcp.connect(*silent, timeout=0.2)
         with pytest.raises(ValueError):
             await mptcp.connect(*silent, protocol="sctp")
+        with pytest.raises(OverflowError):
+            await mptcp.connect(*silent, timeout=1e19)
+        with pytest.raises(ValueError):
+            await mptcp.start_server(serve, [])
         with pytest.raises(OSError):
             await mptcp.start_server(serve, "192.0.2.1")
 

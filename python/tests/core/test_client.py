@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import http.client
 import json
+import os
 import socket
 import threading
 import urllib.request
+import warnings
 import xmlrpc.server
 from typing import Any
 
@@ -178,6 +181,58 @@ def test_urlopen(site: Site, tls: Any, tls_site: Site) -> None:
         assert json.load(response)["protocol"] == "mptcp" and response.transport.is_mptcp
     with urlopen(f"{site.url}/", data=b"posted") as response:
         assert response.read() == b"posted"
+
+
+def test_openers_are_kept() -> None:
+    from mphttp import request
+
+    assert request._opener(mphttp.Protocol.TCP) is request._opener(mphttp.Protocol.TCP)
+    assert request._opener(mphttp.Protocol.TCP) is not request._opener(mphttp.Protocol.MPTCP)
+
+
+def test_a_scheme_is_a_scheme_in_any_case() -> None:
+    from mphttp.xmlrpc import SafeTransport, ServerProxy, Transport
+
+    assert type(ServerProxy("HTTPS://localhost:1/")("transport")) is SafeTransport
+    assert type(ServerProxy("Http://localhost:1/")("transport")) is Transport
+    with pytest.raises(OSError):
+        ServerProxy("ftp://localhost:1/")
+
+
+def test_a_response_does_not_keep_a_dropped_connection_open(site: Site) -> None:
+    with warnings.catch_warnings():
+        # What is dropped without being closed is worth a warning, as it always was.
+        warnings.simplefilter("ignore", ResourceWarning)
+        responses = []
+        for protocol in ("tcp", "mptcp"):
+            connection = HTTPConnection(site.host, site.port, protocol=protocol)
+            responses.append(fetch(connection, "/5"))
+            assert responses[-1].read() == b"xxxxx"
+            fd = connection.sock.fileno()
+            del connection
+            gc.collect()
+            with pytest.raises(OSError):
+                os.fstat(fd)
+    assert responses[0].transport.reason is Reason.NOT_REQUESTED
+
+
+def test_a_response_class_of_ones_own(site: Site) -> None:
+    class Mine(HTTPResponse):
+        pass
+
+    class Foreign(http.client.HTTPResponse):
+        pass
+
+    for kind in (Mine, Foreign):
+        for protocol in ("tcp", "mptcp"):
+            connection = HTTPConnection(site.host, site.port, protocol=protocol)
+            connection.response_class = kind
+            response = fetch(connection)
+            assert type(response) is kind and json.load(response)["protocol"] == protocol
+            connection.close()
+    connection = HTTPConnection(site.host, site.port, protocol="tcp")
+    assert isinstance(fetch(connection), HTTPResponse)
+    connection.close()
 
 
 def test_an_opener_with_handlers_of_its_own(site: Site) -> None:

@@ -158,6 +158,68 @@ def test_a_blocking_connect_keeps_the_socket_and_its_options(
             sock.connect(silent)
 
 
+def test_addresses_are_judged_by_cpython_as_ever(installed: None, site: Site) -> None:
+    for bad in (
+        (site.host, str(site.port)),
+        [site.host, site.port],
+        (site.host, site.port, 0),
+        "x",
+        (site.host,),
+        None,
+    ):
+        with socket.socket() as sock, pytest.raises(TypeError):
+            sock.connect(bad)
+    with socket.socket() as sock, pytest.raises(OverflowError):
+        sock.connect((site.host, site.port + 65536))
+    with socket.socket() as sock:
+        # The empty host is this one.
+        sock.connect(("", site.port))
+
+
+def test_options_that_decide_how_to_connect_keep_the_socket_itself(installed: None, site: Site) -> None:
+    with socket.socket() as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", 3, 0))
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"reno")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.connect((site.host, site.port))
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16).rstrip(b"\0") == b"reno"
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR) == 1
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, 16) == struct.pack("ll", 3, 0)
+    with socket.socket() as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", 3, 0))
+        sock.connect((site.host, site.port))
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, 16) == struct.pack("ll", 3, 0)
+
+
+def test_what_a_program_demands_itself_stays_as_it_is(site: Site) -> None:
+    mphttp.install("tcp")
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262) as sock:
+            sock.connect((site.host, site.port))
+            assert number(sock) == 262
+        with mphttp_socket().stream_socket(protocol="mptcp") as sock:
+            sock.connect((site.host, site.port))
+            assert number(sock) == 262
+    finally:
+        mphttp.uninstall()
+
+
+def test_names_imported_before_uninstalling_are_undone_too(installed: None, site: Site) -> None:
+    from socket import create_connection
+
+    mphttp.uninstall()
+    with create_connection((site.host, site.port)) as sock:
+        assert number(sock) == 6
+
+
+def test_where_the_platform_has_no_such_option(
+    installed: None, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(socket, "SO_PROTOCOL")
+    with socket.socket() as sock:
+        sock.connect((site.host, site.port))
+
+
 def test_ssl_sockets_that_connect_themselves(installed: None, tls: Any, tls_site: Site) -> None:
     with tls.client.wrap_socket(socket.socket(), server_hostname="localhost") as secure:
         secure.connect(("127.0.0.1", tls_site.port))
@@ -224,6 +286,10 @@ def test_a_script_that_knows_nothing_of_it(site: Site, tmp_path: Any) -> None:
     assert json.loads(done.stdout)[2] == "tcp"
     done = run("-m", "script", url, cwd=tmp_path)
     assert json.loads(done.stdout)[1:] == [[str(script), url], "mptcp"], done.stderr
+    done = run("-mscript", url, cwd=tmp_path)
+    assert json.loads(done.stdout)[2] == "mptcp", done.stderr
+    done = run("-c", "import pickle\ndef f(): pass\nassert pickle.loads(pickle.dumps(f)) is f")
+    assert done.returncode == 0, done.stderr
     done = run("-c", SCRIPT, url)
     assert json.loads(done.stdout) == ["__main__", ["-c", url], "mptcp"], done.stderr
     script.write_text("import neighbour, sys; sys.exit(7)")

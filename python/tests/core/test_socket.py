@@ -207,7 +207,7 @@ def test_timeouts(silent: tuple[str, int]) -> None:
             assert here.gettimeout() == 7
 
 
-def test_source_addresses() -> None:
+def test_source_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
     with create_server(("127.0.0.1", 0)) as listener:
         with create_connection(listener.getsockname(), source_address=("127.0.0.9", 0)) as here:
             assert here.getsockname()[0] == "127.0.0.9"
@@ -216,6 +216,12 @@ def test_source_addresses() -> None:
             port = probe.getsockname()[1]
         with create_connection(listener.getsockname(), source_address=("", port)) as here:
             assert here.getsockname()[1] == port
+        # A name of both families serves peers of either.
+        both = [(socket.AF_INET6, 1, 6, "", ("::1", 0, 0, 0)), (socket.AF_INET, 1, 6, "", ("127.0.0.8", 0))]
+        original = socket.getaddrinfo
+        monkeypatch.setattr(socket, "getaddrinfo", lambda h, *a: both if h == "both" else original(h, *a))
+        with create_connection(listener.getsockname(), source_address=("both", 0)) as here:
+            assert here.getsockname()[0] == "127.0.0.8"
         with create_connection(listener.getsockname(), interface="lo") as here:
             assert transport(here).is_mptcp
         with pytest.raises(OSError):
@@ -293,7 +299,7 @@ def test_what_is_asked_for_wrongly_is_an_error() -> None:
         stream_socket(socket.AF_UNIX)
     with pytest.raises(ValueError):
         create_connection(("127.0.0.1", 9), protocol="sctp")
-    for bad in (-1, float("nan"), float("inf"), 1e300):
+    for bad in (-1, float("nan"), float("inf"), 1e300, 1e19):
         with pytest.raises((ValueError, OverflowError)):
             create_connection(("127.0.0.1", 9), timeout=bad)
 

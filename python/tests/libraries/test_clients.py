@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import pickle
 import socket
 import threading
@@ -124,9 +125,6 @@ CLIENTS = [
     by_aiohttp,
     by_aiohttp_on_uvloop,
 ]
-#: Those whose race is ours: aiohttp connects by itself.
-RACING = [client for client in CLIENTS if "aiohttp" not in client.__name__]
-
 every_client = pytest.mark.parametrize("fetch", CLIENTS, ids=lambda fetch: fetch.__name__)
 
 
@@ -164,7 +162,7 @@ def test_a_host_without_mptcp(fetch: Fetch, mptcp_off: None, tcp_site: Site) -> 
     assert body == b"xxxxx" and seen.reason is Reason.DISABLED
 
 
-@pytest.mark.parametrize("fetch", RACING, ids=lambda fetch: fetch.__name__)
+@every_client
 def test_demanded_and_not_to_be_had(fetch: Fetch, tcp_site: Site) -> None:
     with pytest.raises(Exception) as caught:
         fetch(f"{tcp_site.url}/5", "mptcp-only", None)
@@ -248,6 +246,71 @@ def test_a_timeout_is_each_librarys_own_error(silent: tuple[str, int]) -> None:
                 await client.get(url)
 
     asyncio.run(main())
+
+
+def test_a_choice_made_twice_is_an_error() -> None:
+    import aiohttp
+
+    from mphttp.aiohttp import ClientSession, TCPConnector
+
+    async def main() -> None:
+        with pytest.raises(TypeError):
+            TCPConnector(socket_factory=lambda address: socket.socket())
+        connector = aiohttp.TCPConnector()
+        with pytest.raises(TypeError):
+            ClientSession(connector=connector, protocol="tcp")
+        await connector.close()
+        async with ClientSession(connector=None, protocol="tcp") as session:
+            assert isinstance(session.connector, TCPConnector)
+
+    asyncio.run(main())
+
+
+def test_a_family_that_urllib3_is_kept_to(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    import urllib3
+
+    monkeypatch.setattr(urllib3.util.connection, "allowed_gai_family", lambda: socket.AF_INET6)
+    with pytest.raises(urllib3.exceptions.NewConnectionError):
+        by_urllib3(f"http://localhost:{site.port}/5", "mptcp", None)
+
+
+def test_a_unix_socket_through_httpx(tmp_path: Any) -> None:
+    import socketserver
+
+    import httpx
+
+    from mphttp.httpx import HTTPTransport
+
+    class Answer(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            self.rfile.readline()
+            self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")
+
+    path = str(tmp_path / "socket")
+    with socketserver.UnixStreamServer(path, Answer) as server:
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        with httpx.Client(transport=HTTPTransport(uds=path)) as client:
+            assert client.get("http://anything/").text == "hello"
+        thread.join()
+
+
+def test_a_cancelled_connect_on_trio_leaves_nothing_behind(silent: tuple[str, int]) -> None:
+    import trio
+
+    from mphttp.httpcore import AsyncBackend
+
+    async def main() -> None:
+        before = len(os.listdir("/proc/self/fd"))
+        for _ in range(5):
+            with trio.move_on_after(0.02):
+                await AsyncBackend().connect_tcp(*silent)
+        with trio.move_on_after(5):
+            while len(os.listdir("/proc/self/fd")) > before:
+                await trio.sleep(0.02)
+        assert len(os.listdir("/proc/self/fd")) <= before
+
+    trio.run(main)
 
 
 def test_kept_connections_are_used_again(site: Site) -> None:

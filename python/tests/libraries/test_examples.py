@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pathlib
+import signal
 import socket
 import subprocess
 import sys
@@ -74,7 +75,7 @@ def test_alone(name: str) -> None:
 
 
 @contextlib.contextmanager
-def started(command: list[str], port: int, **kwargs: Any) -> Iterator[None]:
+def started(command: list[str], port: int, **kwargs: Any) -> Iterator[subprocess.Popen[str]]:
     """A server in a process of its own, once it answers."""
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **kwargs
@@ -87,7 +88,7 @@ def started(command: list[str], port: int, **kwargs: Any) -> Iterator[None]:
                     break
                 assert process.poll() is None and time.monotonic() < deadline, process.stdout.read()
                 time.sleep(0.05)
-            yield
+            yield process
         finally:
             process.terminate()
             try:
@@ -127,6 +128,17 @@ def test_gunicorn() -> None:
     port = free_port()
     command = [sys.executable, "-m", "gunicorn", "--config", "gunicorn.conf.py", "wsgi_app:app"]
     with started(command, port, cwd=EXAMPLES, env={**os.environ, "PORT": str(port)}):
+        check(port, True)
+
+
+def test_gunicorn_goes_on_after_a_reload() -> None:
+    port = free_port()
+    command = [sys.executable, "-m", "gunicorn", "--config", "gunicorn.conf.py", "wsgi_app:app"]
+    with started(command, port, cwd=EXAMPLES, env={**os.environ, "PORT": str(port)}) as process:
+        check(port, True)
+        process.send_signal(signal.SIGHUP)
+        time.sleep(1)
+        assert process.poll() is None
         check(port, True)
 
 

@@ -42,7 +42,7 @@ pub(super) fn drive(
     addresses: &[SocketAddr],
     asked: Instant,
 ) -> Result<Connected<TcpStream>, Error> {
-    let deadline = connect.timeout.map(|limit| asked + limit);
+    let deadline = connect.deadline(asked);
     let plan = connect.plan(addresses)?;
     let start = Instant::now();
     let (running, held, failures) = (Vec::new(), None, Failures::default());
@@ -77,7 +77,7 @@ pub(super) fn drive(
                     }
                     return Err(connect.timed_out(driver.failures.0));
                 }
-                let wait = wait(connect, until.map(|until| start + until), deadline, now);
+                let wait = wait(connect, until.and_then(|until| start.checked_add(until)), deadline, now);
                 let sockets = driver.running.iter().map(|attempt| &attempt.socket);
                 let ready = sys::poll_writable(sockets, wait).map_err(Error::Runtime)?;
                 if let Some(attempt) = driver.finish(&ready) {

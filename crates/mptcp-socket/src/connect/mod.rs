@@ -4,7 +4,7 @@
 
 use std::{
     fmt, io,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, TcpStream, ToSocketAddrs},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6, TcpStream, ToSocketAddrs},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -59,7 +59,8 @@ impl fmt::Debug for Cancelled {
 pub struct Connect {
     protocol: Protocol,
     options: SocketOptions,
-    local: Option<IpAddr>,
+    local_v4: Option<Ipv4Addr>,
+    local_v6: Option<Ipv6Addr>,
     local_port: u16,
     /// By which ways to try each address: as the routes say (`None`), or through an interface.
     ways: Vec<Option<String>>,
@@ -113,7 +114,8 @@ impl Connect {
         Self {
             protocol,
             options: SocketOptions::default(),
-            local: None,
+            local_v4: None,
+            local_v6: None,
             local_port: 0,
             ways: vec![None],
             memory: Memory::global(),
@@ -143,11 +145,14 @@ impl Connect {
         self
     }
 
-    /// Binds this local address. Remote addresses of the other family are left out. It does not choose the
-    /// interface: routes do, unless they look at the source.
+    /// Binds this local address. Remote addresses of the other family are left out, unless one of that family is given too,
+    /// by another call. It does not choose the interface: routes do, unless they look at the source.
     #[must_use]
     pub fn local_address(mut self, address: IpAddr) -> Self {
-        self.local = Some(address);
+        match address {
+            IpAddr::V4(address) => self.local_v4 = Some(address),
+            IpAddr::V6(address) => self.local_v6 = Some(address),
+        }
         self
     }
 
@@ -229,7 +234,8 @@ impl Connect {
     fn plan(&self, addresses: &[SocketAddr]) -> Result<Plan, Error> {
         let mut targets = Vec::new();
         for address in interleave(addresses) {
-            if self.local.is_some_and(|local| local.is_ipv4() != address.is_ipv4()) {
+            let local = if address.is_ipv4() { self.local_v4.is_some() } else { self.local_v6.is_some() };
+            if self.has_local() && !local {
                 continue;
             }
             for (index, way) in self.ways.iter().enumerate() {
@@ -262,24 +268,28 @@ impl Connect {
         if let Some(name) = self.way(target) {
             bind_interface(&socket, name)?;
         }
-        if self.local.is_some() || self.local_port != 0 {
+        if self.has_local() || self.local_port != 0 {
             socket.bind(&self.local_for(target.address).into())?;
         }
         Ok((socket, Unfinished { no_mptcp, refused }))
     }
 
+    fn has_local(&self) -> bool {
+        self.local_v4.is_some() || self.local_v6.is_some()
+    }
+
     /// The local address for an attempt to `remote`: as asked, or any of its family.
     fn local_for(&self, remote: SocketAddr) -> SocketAddr {
-        let port = self.local_port;
-        match (remote, self.local) {
-            // A link-local address is on the link of the remote one: its scope says which that is.
-            (SocketAddr::V6(remote), Some(IpAddr::V6(local))) => {
-                let scope = if local.is_unicast_link_local() { remote.scope_id() } else { 0 };
-                SocketAddrV6::new(local, port, 0, scope).into()
+        match remote {
+            SocketAddr::V4(_) => {
+                SocketAddrV4::new(self.local_v4.unwrap_or(Ipv4Addr::UNSPECIFIED), self.local_port).into()
             }
-            (_, Some(local)) => SocketAddr::new(local, port),
-            (SocketAddr::V4(_), None) => SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port),
-            (SocketAddr::V6(_), None) => SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port),
+            SocketAddr::V6(remote) => {
+                let local = self.local_v6.unwrap_or(Ipv6Addr::UNSPECIFIED);
+                // A link-local address is on the link of the remote one: its scope says which that is.
+                let scope = if local.is_unicast_link_local() { remote.scope_id() } else { 0 };
+                SocketAddrV6::new(local, self.local_port, 0, scope).into()
+            }
         }
     }
 
@@ -326,6 +336,11 @@ impl Connect {
             self.options.reapply(socket, &mut unfinished.refused);
         }
         (origin, unfinished.refused)
+    }
+
+    /// When the time is over; never, for a limit beyond what the clock can tell.
+    fn deadline(&self, asked: Instant) -> Option<Instant> {
+        asked.checked_add(self.timeout?)
     }
 
     fn timed_out(&self, attempts: Vec<AttemptError>) -> Error {

@@ -62,7 +62,7 @@ impl Connect {
     }
 
     async fn drive(&self, addresses: &[SocketAddr], asked: Instant) -> Result<Connected<TcpStream>, Error> {
-        let deadline = self.timeout.map(|limit| asked + limit);
+        let deadline = self.deadline(asked);
         let mut plan = self.plan(addresses)?;
         let start = Instant::now();
         let mut running = FuturesUnordered::new();
@@ -91,7 +91,7 @@ impl Connect {
                 }
                 Step::Exhausted => return Err(failures.into_error()),
                 Step::Wait(until) => {
-                    let until = until.map(|until| start + until);
+                    let until = until.and_then(|until| start.checked_add(until));
                     let wake = [until, deadline].into_iter().flatten().min();
                     let sleep = async {
                         match wake {
