@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import pathlib
@@ -155,6 +156,31 @@ def test_small_writes_are_not_held_back_under_hypercorn() -> None:
             times.append(time.perf_counter() - begun)
         connection.close()
         assert sorted(times)[10] < 0.03, times
+
+
+def test_http2_through_httpx(tmp_path: pathlib.Path) -> None:
+    import httpx
+
+    from mphttp.httpx import AsyncHTTPTransport, HTTPTransport, transport
+
+    (tmp_path / "file").write_bytes(b"over HTTP/2")
+    port = free_port()
+    program = os.path.join(os.path.dirname(sys.executable), "mphttp")
+    command = [program, "serve", str(tmp_path), "--bind", "127.0.0.1", "--port", str(port), "--self-signed"]
+    url = f"https://127.0.0.1:{port}/file"
+
+    async def main() -> None:
+        async with httpx.AsyncClient(transport=AsyncHTTPTransport(verify=False, http2=True)) as client:
+            response = await client.get(url)
+            assert (response.http_version, response.content) == ("HTTP/2", b"over HTTP/2")
+
+    with started(command, port):
+        with httpx.Client(transport=HTTPTransport(verify=False, http2=True)) as client:
+            response = client.get(url)
+            assert (response.http_version, response.content) == ("HTTP/2", b"over HTTP/2")
+            seen = transport(response)
+            assert seen is not None and seen.is_mptcp
+        asyncio.run(main())
 
 
 def test_what_can_not_is_still_not_able_to() -> None:
