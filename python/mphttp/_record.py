@@ -25,33 +25,26 @@ class Record:
     Shared by a connection and its responses, which outlive each other in either order.
     """
 
-    __slots__ = ("_last", "_sock", "_why_tcp")
+    __slots__ = ("_last", "_why_tcp", "is_multipath", "sock")
 
     def __init__(self, sock: Any, why_tcp: str | None = None) -> None:
         # Not what keeps it open: who drops a connection without closing it, and keeps a response, must not keep both.
-        self._sock: Any
+        self.sock: Any
         try:
-            self._sock = weakref.ref(sock)
+            self.sock = weakref.ref(sock)
         except TypeError:
-            self._sock = lambda: sock
+            self.sock = lambda: sock
+        #: Whether the connection began with MPTCP, or may have.
+        self.is_multipath = why_tcp is None
         #: The word of the reason, where it is known that the connection speaks TCP.
         self._why_tcp = why_tcp
         self._last: _mphttp.Transport | None = None
-
-    @property
-    def is_multipath(self) -> bool:
-        """Whether the connection began with MPTCP, or may have."""
-        return self._why_tcp is None
-
-    def is_of(self, sock: Any) -> bool:
-        """Whether this is the record of that socket."""
-        return self._sock() is sock
 
     def look(self) -> _mphttp.Transport | None:
         """The transport now, or what it was at the last look."""
         # What no kernel knows (something else in the place of a socket, one that is closed) is no news.
         with contextlib.suppress(OSError, AttributeError, TypeError):
-            fd = self._sock().fileno()
+            fd = self.sock().fileno()
             if fd != -1:
                 self._last = _mphttp.transport(fd)
         if self._last is None and self._why_tcp is not None:
@@ -86,7 +79,7 @@ class Recording:
         A new socket also decides of which of its two classes the responses are, unless somebody else has decided.
         """
         sock, record = self.sock, self._record
-        if sock is not None and (record is None or not record.is_of(sock)):
+        if sock is not None and (record is None or record.sock() is not sock):
             self._record = record = Record(sock, getattr(self._create_connection, "why_tcp", None))
             if self.response_class in self._response_classes:
                 self.response_class = self._response_classes[record.is_multipath]

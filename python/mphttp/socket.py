@@ -100,7 +100,7 @@ class Dial:
         family: int = 0,
     ) -> _socket.socket:
         """Connects, as :func:`create_connection` says."""
-        infos = _socket.getaddrinfo(address[0], address[1], family, _socket.SOCK_STREAM)
+        addresses = resolve(address[0], address[1], family)
         if timeout is DEFAULT_TIMEOUT:
             timeout = _socket.getdefaulttimeout()
         if timeout is not None and timeout <= 0:
@@ -109,23 +109,44 @@ class Dial:
             raise BlockingIOError(errno.EINPROGRESS, os.strerror(errno.EINPROGRESS))
         try:
             fd, v6, self.why_tcp = _mphttp.connect(
-                [info[4] for info in infos if info[0] in _INTERNET],
+                addresses,
                 self.protocol.value,
                 timeout,
                 None if source_address is None else local(source_address),
                 interface,
             )
         except OSError as error:
-            if not infos:
+            if not addresses:
                 raise OSError("getaddrinfo returns an empty list") from None
             attempts = getattr(error, "attempts", ())
             if all_errors and attempts and hasattr(_builtins, "ExceptionGroup"):
                 raise _builtins.ExceptionGroup("create_connection failed", list(attempts)) from None
             raise
-        sock = adopt(fd, v6)
+        # As `adopt` does it: this is where every connection pays.
+        kind = _socket.AF_INET6 if v6 else _socket.AF_INET
+        sock = _socket.socket(kind, _socket.SOCK_STREAM, _socket.IPPROTO_TCP, fd)
         if sock.gettimeout() != timeout:
             sock.settimeout(timeout)
         return sock
+
+
+def resolve(host: Any, port: Any, family: int = 0) -> list[Address]:
+    """The addresses of a host, as the resolver orders them; an IPv4 address in numbers needs no resolver."""
+    if (
+        type(host) is str
+        and type(port) is int
+        and host[:1].isdigit()
+        and 0 <= port < 2**16
+        and family in (0, _INTERNET[0])
+    ):
+        try:
+            # Strictly four numbers: what else the resolver takes for an address is its own business.
+            _socket.inet_pton(_socket.AF_INET, host)
+            return [(host, port)]
+        except OSError:
+            pass
+    infos = _socket.getaddrinfo(host, port, family, _socket.SOCK_STREAM)
+    return [info[4] for info in infos if info[0] in _INTERNET]
 
 
 def local(source: Address) -> tuple[list[str], int]:

@@ -146,6 +146,20 @@ def test_either_family(host: str) -> None:
             assert here.family == family and here.getpeername() == listener.getsockname()
 
 
+def test_what_looks_like_an_address_is_resolved_as_ever() -> None:
+    with create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        # Of two numbers, in hexadecimal digits, a port by its digits: the resolver takes them all.
+        for host, number in (("127.1", port), ("0x7f.0.0.1", port), ("127.0.0.1", str(port))):
+            with create_connection((host, number)) as here:
+                assert here.getpeername() == ("127.0.0.1", port)
+        for host in ("1.2.3.4.5", "1nvalid.invalid", "999.1.1.1"):
+            with pytest.raises(socket.gaierror):
+                create_connection((host, port))
+        with pytest.raises(socket.gaierror):
+            create_connection(("127.0.0.1", port), family=socket.AF_INET6)
+
+
 def test_a_dual_stack_listener_takes_both_families() -> None:
     with create_server(("", 0), family=socket.AF_INET6, dualstack_ipv6=True) as listener:
         for host in ("127.0.0.1", "::1"):
