@@ -106,9 +106,9 @@ def _exchange_connect(original: Any) -> Any:
             original(self, address)
             return
         _made.discard(self)
-        infos = _socket.getaddrinfo(address[0], address[1], self.family, _socket.SOCK_STREAM)
-        # The scope of a link-local address is the caller's word.
-        sockaddr = (*infos[0][4][:2], *address[2:])
+        found: Any = _socket.getaddrinfo(address[0], address[1], self.family, _socket.SOCK_STREAM)[0][4]
+        # The scope of a link-local address is in its name, or the caller's word.
+        sockaddr = (*found[:2], *address[2:]) if address[2:] else found
         fd, _, _ = _mphttp.connect([sockaddr], _protocol.value, self.gettimeout(), None, _interface(self))
         try:
             with contextlib.closing(_socket.socket(self.family, self.type, self.proto, fileno=fd)) as winner:

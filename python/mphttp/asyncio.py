@@ -22,7 +22,6 @@ from typing import Any, TypeVar
 
 from . import _connecting, _mphttp
 from ._ask import transport
-from ._ask import transport as _ask
 from ._words import Protocol, ProtocolLike
 from .socket import Address, numeric
 from .socket import create_server as _listen
@@ -202,13 +201,13 @@ class _Gate(_asyncio.Protocol):
     def __init__(self, factory: Callable[[], _asyncio.BaseProtocol]) -> None:
         self._factory = factory
 
-    def connection_made(self, transport: Any) -> None:
-        if not _ask(transport).is_mptcp:
-            transport.abort()
+    def connection_made(self, connection: Any) -> None:
+        if not transport(connection).is_mptcp:
+            connection.abort()
             return
         behind = self._factory()
-        transport.set_protocol(behind)
-        behind.connection_made(transport)
+        connection.set_protocol(behind)
+        behind.connection_made(connection)
 
 
 async def create_server(
@@ -264,9 +263,12 @@ async def create_server(
                 infos = await loop.getaddrinfo(
                     name, port, family=family, type=_socket.SOCK_STREAM, flags=_socket.AI_PASSIVE
                 )
-                for found, sockaddr in dict.fromkeys((info[0], info[4]) for info in infos):
+                addresses: dict[tuple[Any, Any], None] = dict.fromkeys((info[0], info[4]) for info in infos)
+                for found, sockaddr in addresses:
                     if found in (_socket.AF_INET, _socket.AF_INET6):
-                        bind((sockaddr[0], port), found, False)
+                        # A link-local address is one only with its scope.
+                        scope = f"%{sockaddr[3]}" if sockaddr[3:] and sockaddr[3] else ""
+                        bind((str(sockaddr[0]).partition("%")[0] + scope, port), found, False)
                         # What the kernel chose for the first address holds for all.
                         port = port or sockets[0].getsockname()[1]
             port = port or sockets[0].getsockname()[1]

@@ -171,6 +171,12 @@ def test_addresses_are_judged_by_cpython_as_ever(installed: None, site: Site) ->
             sock.connect(bad)
     with socket.socket() as sock, pytest.raises(OverflowError):
         sock.connect((site.host, site.port + 65536))
+    with socket.create_server(("::1", 0), family=socket.AF_INET6) as listener:
+        port = listener.getsockname()[1]
+        for address in (("::1", port), ("::1", port, 0), ("::1", port, 0, 0), ("ip6-localhost", port)):
+            with socket.socket(socket.AF_INET6) as sock, contextlib.suppress(socket.gaierror):
+                sock.connect(address)
+                assert mphttp.transport(sock).is_mptcp
     with socket.socket() as sock:
         # The empty host is this one.
         sock.connect(("", site.port))
