@@ -38,7 +38,7 @@ pub const CURL: Program =
 pub const PYTHON: Program = Program {
     names: &["python3"],
     purpose: "runs the Python package, and is a client in the end-to-end tests",
-    remedy: "apt-get install python3 python3-venv libpython3-testsuite",
+    remedy: "apt-get install python3 python3-venv",
 };
 /// A browser, a peer in the end-to-end tests.
 pub const CHROMIUM: Program = Program {

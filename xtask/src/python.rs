@@ -42,7 +42,9 @@ pub fn run(options: Options) -> Result<Option<String>> {
     let newest = pythons.last().context(NONE)?;
     ensure!(
         pythons.iter().any(|python| python.suites),
-        "no CPython here has its own test suites: apt-get install libpython3-testsuite"
+        "no CPython here has its own test suites: apt-get install libpython{}.{}-testsuite",
+        newest.version[0],
+        newest.version[1]
     );
     let base = target_dir().join("python");
     let wheel = wheel(newest, &base)?;

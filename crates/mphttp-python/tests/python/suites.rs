@@ -57,7 +57,7 @@ pub fn trials(environments: &Environments) -> Vec<Test> {
 fn all(pythons: &[Python]) {
     assert!(
         !pythons.is_empty(),
-        "no Python has its test suites (Debian: apt-get install libpython3-testsuite)"
+        "no Python has its test suites (Debian: apt-get install libpython3.X-testsuite)"
     );
     let jobs = pythons.iter().flat_map(|python| WAYS.map(|way| (python, way)));
     let (jobs, outcomes) = (Mutex::new(jobs), Mutex::new(Vec::new()));
