@@ -125,17 +125,20 @@ def test_servers(name: str) -> None:
         check(port, SERVERS[name])
 
 
-def test_gunicorn() -> None:
+def test_gunicorn(tmp_path: pathlib.Path) -> None:
+    # It keeps a control socket in the home.
     port = free_port()
     command = [sys.executable, "-m", "gunicorn", "--config", "gunicorn.conf.py", "wsgi_app:app"]
-    with started(command, port, cwd=EXAMPLES, env={**os.environ, "PORT": str(port)}):
+    with started(command, port, cwd=EXAMPLES, env={**os.environ, "PORT": str(port), "HOME": str(tmp_path)}):
         check(port, True)
 
 
-def test_gunicorn_goes_on_after_a_reload() -> None:
+def test_gunicorn_goes_on_after_a_reload(tmp_path: pathlib.Path) -> None:
     port = free_port()
     command = [sys.executable, "-m", "gunicorn", "--config", "gunicorn.conf.py", "wsgi_app:app"]
-    with started(command, port, cwd=EXAMPLES, env={**os.environ, "PORT": str(port)}) as process:
+    with started(
+        command, port, cwd=EXAMPLES, env={**os.environ, "PORT": str(port), "HOME": str(tmp_path)}
+    ) as process:
         check(port, True)
         process.send_signal(signal.SIGHUP)
         time.sleep(1)
