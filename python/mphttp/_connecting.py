@@ -8,11 +8,11 @@ from typing import Any
 
 from . import _mphttp
 from ._words import Protocol
-from .socket import adopt
+from .socket import Address, adopt
 
 
 async def finish(
-    infos: list[Any],
+    addresses: list[Address],
     protocol: Protocol,
     tell: Callable[[], object],
     done: Awaitable[Any],
@@ -23,7 +23,6 @@ async def finish(
 ) -> _socket.socket:
     """A connected, non-blocking socket. ``tell`` is called from another thread when it is time to stop awaiting ``done``;
     whatever else ends the waiting, a cancellation above all, ends the connect too."""
-    addresses = [info[4] for info in infos if info[0] in (_socket.AF_INET, _socket.AF_INET6)]
     connecting = _mphttp.connect_async(addresses, protocol.value, tell, timeout, local, interface)
     try:
         await done

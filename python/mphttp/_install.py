@@ -102,9 +102,14 @@ def _exchange_create_connection(original: Any) -> Any:
 def _exchange_connect(original: Any) -> Any:
     @functools.wraps(original)
     def connect(self: _socket.socket, address: Any, /) -> None:
-        if _protocol is None or not _is_plain(self, address) or not _can_race(self):
+        if _protocol is None or self not in _made or not _is_plain(self, address):
             original(self, address)
             return
+        with contextlib.closing(_fresh(self.family)) as fresh:
+            if not _can_race(self, fresh):
+                original(self, address)
+                return
+            changed = [option for option in _COPIED if _value(self, *option) != _value(fresh, *option)]
         _made.discard(self)
         found: Any = _socket.getaddrinfo(address[0], address[1], self.family, _socket.SOCK_STREAM)[0][4]
         # The scope of a link-local address is in its name, or the caller's word.
@@ -112,7 +117,7 @@ def _exchange_connect(original: Any) -> Any:
         fd, _, _ = _mphttp.connect([sockaddr], _protocol.value, self.gettimeout(), None, _interface(self))
         try:
             with contextlib.closing(_socket.socket(self.family, self.type, self.proto, fileno=fd)) as winner:
-                for level, name, size in _COPIED:
+                for level, name, size in changed:
                     _copy(self, winner, level, name, size)
                 # The winner takes the place of the socket under its own number, which others may know already. (What
                 # duplicated or watched that socket before it was connected doesn't come along.)
@@ -175,16 +180,15 @@ _COPIED = [
 ]
 
 
-def _can_race(sock: _socket.socket) -> bool:
-    """Whether this is a fresh MPTCP socket that blocks, and that another one can stand in for."""
-    if sock not in _made or sock.gettimeout() == 0 or not is_mptcp_socket(sock):
-        return False
-    with contextlib.closing(_fresh(sock.family)) as fresh:
-        return (
-            # Bound, and so perhaps connected or listening.
-            sock.getsockname()[1] == 0
-            and all(_value(sock, *option) == _value(fresh, *option) for option in _DECISIVE)
-        )
+def _can_race(sock: _socket.socket, fresh: _socket.socket) -> bool:
+    """Whether a socket that was made here still is as it was, and blocks, so that another one can stand in for it."""
+    return (
+        sock.gettimeout() != 0
+        and is_mptcp_socket(sock)
+        # Bound, and so perhaps connected or listening.
+        and sock.getsockname()[1] == 0
+        and all(_value(sock, *option) == _value(fresh, *option) for option in _DECISIVE)
+    )
 
 
 def _interface(sock: _socket.socket) -> str | None:
@@ -204,16 +208,12 @@ def _value(sock: _socket.socket, level: int, name: int, size: int) -> bytes | No
 def _copy(of: _socket.socket, to: _socket.socket, level: int, name: int, size: int) -> None:
     """Sets what was set on one socket on another, as far as it takes it."""
     value = _value(of, level, name, size)
-    if level == _SOCKET and name in (7, 8):
-        # The kernel doubles what it is told. What nobody set is left to the kernel's own sizing.
-        with contextlib.closing(_fresh(of.family)) as fresh:
-            if value is None or value == _value(fresh, level, name, size):
-                return
-        value = (int.from_bytes(value, sys.byteorder) // 2).to_bytes(4, sys.byteorder)
-    elif value is None or value == _value(to, level, name, size):
-        return
-    with contextlib.suppress(OSError):
-        to.setsockopt(level, name, value)
+    if value is not None and level == _SOCKET and name in (7, 8):
+        # The kernel doubles the sizes of buffers that it is told.
+        value = (int.from_bytes(value, sys.byteorder) // 2).to_bytes(size, sys.byteorder)
+    if value is not None:
+        with contextlib.suppress(OSError):
+            to.setsockopt(level, name, value)
 
 
 def _fresh(family: int) -> _socket.socket:

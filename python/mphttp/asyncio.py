@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 from . import _connecting, _mphttp
 from ._ask import transport
 from ._words import Protocol, ProtocolLike
-from .socket import Address, numeric
+from .socket import Address, internet, literal, numeric
 from .socket import create_server as _listen
 
 __all__ = [
@@ -65,7 +65,10 @@ async def connect(
     """
     choice = Protocol.of(protocol)
     loop = _asyncio.get_running_loop()
-    infos = await loop.getaddrinfo(host, port, family=family, type=_socket.SOCK_STREAM, flags=flags)
+    addresses = None if flags else literal(host, port, family)
+    if addresses is None:
+        found = await loop.getaddrinfo(host, port, family=family, type=_socket.SOCK_STREAM, flags=flags)
+        addresses = internet(found)
     local: tuple[list[str], int] | None = None
     if local_addr is not None:
         local = [], int(local_addr[1])
@@ -83,7 +86,7 @@ async def connect(
             loop.call_soon_threadsafe(settle)
 
     return await _connecting.finish(
-        infos, choice, tell, done, timeout=timeout, local=local, interface=interface
+        addresses, choice, tell, done, timeout=timeout, local=local, interface=interface
     )
 
 

@@ -31,7 +31,7 @@ except ImportError:
 from . import _options
 from ._record import Integrity, Record
 from ._words import Protocol, ProtocolLike
-from .socket import create_connection, numeric
+from .socket import create_connection, internet, literal, numeric
 
 __all__ = ["TRANSPORT", "AsyncBackend", "Backend"]
 
@@ -281,7 +281,9 @@ async def _connect_on_trio(
 
     from . import _connecting
 
-    infos: list[Any] = await trio.socket.getaddrinfo(host, port, type=_socket.SOCK_STREAM)
+    addresses = literal(host, port) or internet(
+        await trio.socket.getaddrinfo(host, port, type=_socket.SOCK_STREAM)
+    )
     local = None
     if source is not None:
         local = numeric(await trio.socket.getaddrinfo(*source, type=_socket.SOCK_STREAM))
@@ -292,4 +294,4 @@ async def _connect_on_trio(
         with contextlib.suppress(trio.RunFinishedError):
             token.run_sync_soon(done.set)
 
-    return await _connecting.finish(infos, protocol, tell, done.wait(), local=local, interface=interface)
+    return await _connecting.finish(addresses, protocol, tell, done.wait(), local=local, interface=interface)

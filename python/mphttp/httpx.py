@@ -69,57 +69,22 @@ class _AsyncStream(httpx.AsyncByteStream):
             await self._stream.aclose()
 
 
-def _settings(
-    verify: Any,
-    cert: Any,
-    trust_env: bool,
-    http1: bool,
-    http2: bool,
-    limits: httpx.Limits,
-    proxy: Any,
-    uds: str | None,
-    local_address: str | None,
-    retries: int,
-    socket_options: Iterable[tuple[Any, ...]] | None,
-) -> dict[str, Any]:
-    """What httpx's own transports make of the same keywords, for httpcore's pools."""
-    if isinstance(proxy, (str, httpx.URL)):
+def _url(url: httpx.URL) -> httpcore.URL:
+    return httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
+
+
+def _proxy(proxy: httpx.Proxy | httpx.URL | str) -> httpcore.Proxy:
+    if not isinstance(proxy, httpx.Proxy):
         proxy = httpx.Proxy(url=proxy)
-    if proxy is not None:
-        url = httpcore.URL(
-            scheme=proxy.url.raw_scheme,
-            host=proxy.url.raw_host,
-            port=proxy.url.port,
-            target=proxy.url.raw_path,
-        )
-        proxy = httpcore.Proxy(
-            url, auth=proxy.raw_auth, headers=proxy.headers.raw, ssl_context=proxy.ssl_context
-        )
-    return {
-        "ssl_context": httpx.create_ssl_context(verify=verify, cert=cert, trust_env=trust_env),
-        "proxy": proxy,
-        "max_connections": limits.max_connections,
-        "max_keepalive_connections": limits.max_keepalive_connections,
-        "keepalive_expiry": limits.keepalive_expiry,
-        "http1": http1,
-        "http2": http2,
-        "uds": uds,
-        "local_address": local_address,
-        "retries": retries,
-        "socket_options": socket_options,
-    }
+    return httpcore.Proxy(
+        _url(proxy.url), auth=proxy.raw_auth, headers=proxy.headers.raw, ssl_context=proxy.ssl_context
+    )
 
 
 def _request(request: httpx.Request) -> httpcore.Request:
-    url = httpcore.URL(
-        scheme=request.url.raw_scheme,
-        host=request.url.raw_host,
-        port=request.url.port,
-        target=request.url.raw_path,
-    )
     return httpcore.Request(
         method=request.method,
-        url=url,
+        url=_url(request.url),
         headers=request.headers.raw,
         content=request.stream,
         extensions=request.extensions,
@@ -129,8 +94,11 @@ def _request(request: httpx.Request) -> httpcore.Request:
 _LIMITS = httpx.Limits(max_connections=100, max_keepalive_connections=20)
 
 
-class HTTPTransport(httpx.BaseTransport):
-    """``httpx.HTTPTransport`` with the keyword ``protocol``; through a proxy it is that of the way there."""
+class _Pooled:
+    """What the two transports have in common: the keywords of httpx's own, for one of httpcore's pools."""
+
+    _pools: Any
+    _backends: Any
 
     def __init__(
         self,
@@ -148,10 +116,27 @@ class HTTPTransport(httpx.BaseTransport):
         *,
         protocol: ProtocolLike = None,
     ) -> None:
-        settings = _settings(
-            verify, cert, trust_env, http1, http2, limits, proxy, uds, local_address, retries, socket_options
+        self._pool: Any = self._pools(
+            ssl_context=httpx.create_ssl_context(verify=verify, cert=cert, trust_env=trust_env),
+            proxy=None if proxy is None else _proxy(proxy),
+            max_connections=limits.max_connections,
+            max_keepalive_connections=limits.max_keepalive_connections,
+            keepalive_expiry=limits.keepalive_expiry,
+            http1=http1,
+            http2=http2,
+            uds=uds,
+            local_address=local_address,
+            retries=retries,
+            socket_options=socket_options,
+            network_backend=self._backends(protocol),
         )
-        self._pool = httpcore.ConnectionPool(network_backend=Backend(protocol), **settings)
+
+
+class HTTPTransport(_Pooled, httpx.BaseTransport):
+    """``httpx.HTTPTransport`` with the keyword ``protocol``; through a proxy it is that of the way there."""
+
+    _pools = httpcore.ConnectionPool
+    _backends = Backend
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         with _translated(request):
@@ -167,29 +152,11 @@ class HTTPTransport(httpx.BaseTransport):
         self._pool.close()
 
 
-class AsyncHTTPTransport(httpx.AsyncBaseTransport):
+class AsyncHTTPTransport(_Pooled, httpx.AsyncBaseTransport):
     """``httpx.AsyncHTTPTransport`` with the keyword ``protocol``; through a proxy it is that of the way there."""
 
-    def __init__(
-        self,
-        verify: Any = True,
-        cert: Any = None,
-        trust_env: bool = True,
-        http1: bool = True,
-        http2: bool = False,
-        limits: httpx.Limits = _LIMITS,
-        proxy: Any = None,
-        uds: str | None = None,
-        local_address: str | None = None,
-        retries: int = 0,
-        socket_options: Iterable[tuple[Any, ...]] | None = None,
-        *,
-        protocol: ProtocolLike = None,
-    ) -> None:
-        settings = _settings(
-            verify, cert, trust_env, http1, http2, limits, proxy, uds, local_address, retries, socket_options
-        )
-        self._pool = httpcore.AsyncConnectionPool(network_backend=AsyncBackend(protocol), **settings)
+    _pools = httpcore.AsyncConnectionPool
+    _backends = AsyncBackend
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         with _translated(request):

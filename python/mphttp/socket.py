@@ -8,6 +8,7 @@ inherit their listener's: :func:`transport` is.
 from __future__ import annotations
 
 import builtins as _builtins
+import contextlib
 import errno
 import os
 import socket as _socket
@@ -122,30 +123,34 @@ class Dial:
             if all_errors and attempts and hasattr(_builtins, "ExceptionGroup"):
                 raise _builtins.ExceptionGroup("create_connection failed", list(attempts)) from None
             raise
-        # As `adopt` does it: this is where every connection pays.
-        kind = _socket.AF_INET6 if v6 else _socket.AF_INET
-        sock = _socket.socket(kind, _socket.SOCK_STREAM, _socket.IPPROTO_TCP, fd)
+        sock = adopt(fd, v6)
         if sock.gettimeout() != timeout:
             sock.settimeout(timeout)
         return sock
 
 
 def resolve(host: Any, port: Any, family: int = 0) -> list[Address]:
-    """The addresses of a host, as the resolver orders them; an IPv4 address in numbers needs no resolver."""
-    if (
-        type(host) is str
-        and type(port) is int
-        and host[:1].isdigit()
-        and 0 <= port < 2**16
-        and family in (0, _INTERNET[0])
-    ):
-        try:
-            # Strictly four numbers: what else the resolver takes for an address is its own business.
+    """The addresses of a host, as the resolver orders them."""
+    return literal(host, port, family) or internet(
+        _socket.getaddrinfo(host, port, family, _socket.SOCK_STREAM)
+    )
+
+
+def literal(host: Any, port: Any, family: int = 0) -> list[Address] | None:
+    """The address that an IPv4 host in numbers is: it needs no resolver, which asyncio has on a thread.
+
+    Strictly four numbers: what else the resolver takes for an address is its own business.
+    """
+    plain = type(host) is str and type(port) is int and host[:1].isdigit() and 0 <= port < 2**16
+    if plain and family in (0, _socket.AF_INET):
+        with contextlib.suppress(OSError):
             _socket.inet_pton(_socket.AF_INET, host)
             return [(host, port)]
-        except OSError:
-            pass
-    infos = _socket.getaddrinfo(host, port, family, _socket.SOCK_STREAM)
+    return None
+
+
+def internet(infos: list[Any]) -> list[Address]:
+    """The addresses of those answers of the resolver that can be connected to."""
     return [info[4] for info in infos if info[0] in _INTERNET]
 
 
@@ -193,5 +198,5 @@ def create_server(
     infos = _socket.getaddrinfo(
         address[0] or None, address[1], family, _socket.SOCK_STREAM, 0, _socket.AI_PASSIVE
     )
-    fd, _ = _mphttp.listen(infos[0][4], Protocol.of(protocol).value, backlog, reuse_port, dualstack_ipv6)
+    fd = _mphttp.listen(infos[0][4], Protocol.of(protocol).value, backlog, reuse_port, dualstack_ipv6)
     return adopt(fd, family == _socket.AF_INET6)

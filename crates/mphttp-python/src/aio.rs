@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use mptcp_socket::{Connected, Error, Protocol};
+use mptcp_socket::{Connected, Error};
 use pyo3::{
     exceptions::{PyRuntimeError, PyTypeError},
     prelude::*,
@@ -47,7 +47,6 @@ type Outcome = Result<Connected<TcpStream>, Error>;
 /// A connect under way. Cancel it, or take its socket once it is done; what nobody takes is closed.
 #[pyclass(frozen, module = "mphttp._mphttp")]
 pub struct Connecting {
-    protocol: Protocol,
     task: AbortHandle,
     outcome: Arc<Mutex<Option<Outcome>>>,
 }
@@ -66,7 +65,7 @@ impl Connecting {
         let outcome = self.outcome.lock().unwrap_or_else(PoisonError::into_inner).take();
         let outcome =
             outcome.ok_or_else(|| PyRuntimeError::new_err("not done, cancelled or taken already"))?;
-        Ok(keep(outcome.map_err(|error| errors::raise(py, &error))?, self.protocol))
+        outcome.map(keep).map_err(|error| errors::raise(py, &error))
     }
 }
 
@@ -95,8 +94,7 @@ pub fn connect_async(
     if !done.is_callable() {
         return Err(PyTypeError::new_err("`done` must be callable"));
     }
-    let Request { connect, protocol, addresses } =
-        Request::new(addresses, protocol, timeout, local, interface)?;
+    let Request { connect, addresses } = Request::new(addresses, protocol, timeout, local, interface)?;
     let mut runtime = runtime();
     let runtime = match &mut *runtime {
         Some(runtime) => runtime,
@@ -119,5 +117,5 @@ pub fn connect_async(
             .and_then(|connected| connected.try_map(|stream| stream.into_std().map_err(Error::Runtime)));
         *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(connected);
     });
-    Ok(Connecting { protocol, task: task.abort_handle(), outcome })
+    Ok(Connecting { task: task.abort_handle(), outcome })
 }

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use mptcp_socket::{Connected, Error, Family, Listen, Origin, OwnedSocket, RawSocket, stream_socket};
+use mptcp_socket::{Accepts, Connected, Error, Family, Listen, OwnedSocket, RawSocket, stream_socket};
 use pyo3::prelude::*;
 
 use crate::{
@@ -36,7 +36,7 @@ pub fn socket(py: Python<'_>, v6: bool, protocol: &str) -> PyResult<(RawSocket, 
     let protocol = words::protocol(protocol)?;
     let family = if v6 { Family::V6 } else { Family::V4 };
     let (socket, why_tcp) = stream_socket(family, protocol).map_err(|error| errors::raise(py, &error))?;
-    known::remember(&socket, Known { protocol, why_tcp, origin: Origin::made(why_tcp) });
+    known::remember(&socket, Known::Made(Accepts::made(protocol, why_tcp)));
     Ok((into_raw(socket), why_tcp.map(|reason| reason.as_str())))
 }
 
@@ -54,8 +54,7 @@ pub fn connect(
     local: Option<(Vec<String>, u16)>,
     interface: Option<String>,
 ) -> PyResult<Kept> {
-    let Request { connect, protocol, addresses } =
-        Request::new(addresses, protocol, timeout, local, interface)?;
+    let Request { connect, addresses } = Request::new(addresses, protocol, timeout, local, interface)?;
     let raised: Arc<Mutex<Option<PyErr>>> = Arc::default();
     let (begun, stop) = (Instant::now(), Arc::clone(&raised));
     let connect = connect.cancelled_by(move || {
@@ -68,7 +67,7 @@ pub fn connect(
         stops
     });
     match py.detach(|| connect.to(&addresses)) {
-        Ok(connected) => Ok(keep(connected, protocol)),
+        Ok(connected) => Ok(keep(connected)),
         Err(Error::Cancelled) => {
             let raised = raised.lock().unwrap_or_else(PoisonError::into_inner).take();
             Err(raised.unwrap_or_else(|| errors::raise(py, &Error::Cancelled)))
@@ -81,14 +80,14 @@ pub fn connect(
 pub type Kept = (RawSocket, bool, Option<&'static str>);
 
 /// Hands a connection over, its origin remembered.
-pub fn keep(connected: Connected<TcpStream>, protocol: mptcp_socket::Protocol) -> Kept {
+pub fn keep(connected: Connected<TcpStream>) -> Kept {
     let Connected { stream, origin, remote, .. } = connected;
     let socket = OwnedSocket::from(stream);
-    known::remember(&socket, Known { protocol, why_tcp: None, origin });
+    known::remember(&socket, Known::Connection(origin));
     (into_raw(socket), remote.is_ipv6(), origin.began().reason().map(|reason| reason.as_str()))
 }
 
-/// Binds an address and listens; gives the descriptor and the word of the reason why it listens with TCP.
+/// Binds an address and listens.
 #[pyfunction]
 #[pyo3(signature = (address, protocol, backlog=None, reuse_port=false, dual_stack=false))]
 pub fn listen(
@@ -98,16 +97,15 @@ pub fn listen(
     backlog: Option<u32>,
     reuse_port: bool,
     dual_stack: bool,
-) -> PyResult<(RawSocket, Option<&'static str>)> {
+) -> PyResult<RawSocket> {
     let protocol = words::protocol(protocol)?;
     let mut listen = Listen::new(protocol).reuse_port(reuse_port).only_v6(!dual_stack);
     if let Some(backlog) = backlog {
         listen = listen.backlog(backlog);
     }
     let listening = listen.bind(address.0).map_err(|error| errors::raise(py, &error))?;
-    let why_tcp = listening.why_tcp();
-    let port = listening.local_addr().map_or(0, |address| address.port());
+    let (accepts, port) = (listening.accepts(), listening.local_addr().map_or(0, |address| address.port()));
     let socket = OwnedSocket::from(listening.into_std());
-    known::remember_listener(&socket, port, Known { protocol, why_tcp, origin: Origin::made(why_tcp) });
-    Ok((into_raw(socket), why_tcp.map(|reason| reason.as_str())))
+    known::remember_listener(&socket, port, accepts);
+    Ok(into_raw(socket))
 }

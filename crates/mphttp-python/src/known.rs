@@ -8,7 +8,7 @@ use std::{
     sync::{LazyLock, Mutex, MutexGuard, PoisonError},
 };
 
-use mptcp_socket::{Accepts, Memory, Origin, OwnedSocket, Protocol, RawSocket, Reason, duplicate};
+use mptcp_socket::{Accepts, Memory, Origin, OwnedSocket, RawSocket, duplicate};
 use pyo3::prelude::*;
 
 use crate::errors;
@@ -16,13 +16,13 @@ use crate::errors;
 /// The most sockets remembered: the oldest make room, and are then judged as sockets from elsewhere.
 const CAPACITY: usize = 16_384;
 
-/// A socket that was made, connected or accepted here.
-#[derive(Clone, Copy)]
-pub struct Known {
-    pub protocol: Protocol,
-    /// Why it is a TCP socket, if it is one.
-    pub why_tcp: Option<Reason>,
-    pub origin: Origin,
+/// What is known of a socket.
+#[derive(Clone)]
+pub enum Known {
+    /// Made here, to be connected or set to listen by others.
+    Made(Accepts),
+    /// Connected or accepted.
+    Connection(Origin),
 }
 
 #[derive(Default)]
@@ -30,7 +30,7 @@ struct State {
     sockets: HashMap<u64, Known>,
     order: VecDeque<u64>,
     /// Ports on which this process listens: what is accepted there can be judged although nobody reported it.
-    ports: HashMap<u16, Known>,
+    ports: HashMap<u16, Accepts>,
     memory: Memory,
 }
 
@@ -67,22 +67,30 @@ pub fn remember(socket: &OwnedSocket, known: Known) {
 }
 
 /// Remembers a listener, by its port too.
-pub fn remember_listener(socket: &OwnedSocket, port: u16, known: Known) {
-    remember(socket, known);
-    state().ports.insert(port, known);
+pub fn remember_listener(socket: &OwnedSocket, port: u16, accepts: Accepts) {
+    remember(socket, Known::Made(accepts.clone()));
+    state().ports.insert(port, accepts);
+}
+
+fn find(socket: &OwnedSocket) -> Option<Known> {
+    let cookie = cookie(socket)?;
+    state().sockets.get(&cookie).cloned()
 }
 
 /// How a socket came to be, as far as it is known.
 pub fn origin(socket: &OwnedSocket) -> Origin {
-    let by_cookie = cookie(socket).and_then(|cookie| state().sockets.get(&cookie).map(|known| known.origin));
-    by_cookie.or_else(|| accepted_here(socket)).unwrap_or_else(Origin::unknown)
+    match find(socket) {
+        Some(Known::Connection(origin)) => origin,
+        Some(Known::Made(accepts)) => Origin::made(accepts.why_tcp()),
+        None => accepted_here(socket).unwrap_or_else(Origin::unknown),
+    }
 }
 
 /// The origin of a connection whose local port is one that this process listens on.
 fn accepted_here(socket: &OwnedSocket) -> Option<Origin> {
     let port = socket2::SockRef::from(socket).local_addr().ok()?.as_socket()?.port();
-    let listener = state().ports.get(&port).copied()?;
-    Some(Origin::accepted(socket, listener.protocol, listener.why_tcp))
+    let accepts = state().ports.get(&port).cloned()?;
+    Some(accepts.origin(socket))
 }
 
 /// The destinations that are known to dislike MPTCP.
@@ -97,16 +105,11 @@ pub fn memory() -> Memory {
 pub fn accepted(listener: RawSocket, connection: RawSocket) -> PyResult<()> {
     let duplicate = |number| duplicate(number).map_err(|error| errors::os_error(&error, None));
     let (listener, connection) = (duplicate(listener)?, duplicate(connection)?);
-    let maker = cookie(&listener).and_then(|cookie| state().sockets.get(&cookie).copied());
-    let (protocol, why_tcp) = match maker {
-        Some(known) => (known.protocol, known.why_tcp),
-        None => {
-            let accepts = Accepts::of(&listener);
-            (accepts.protocol(), accepts.why_tcp())
-        }
+    let accepts = match find(&listener) {
+        Some(Known::Made(accepts)) => accepts,
+        _ => Accepts::of(&listener),
     };
-    let origin = Origin::accepted(&connection, protocol, why_tcp);
-    remember(&connection, Known { protocol, why_tcp, origin });
+    remember(&connection, Known::Connection(accepts.origin(&connection)));
     Ok(())
 }
 

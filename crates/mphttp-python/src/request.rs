@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use mptcp_socket::{Connect, Protocol};
+use mptcp_socket::Connect;
 use pyo3::{
     exceptions::{PyOverflowError, PyValueError},
     prelude::*,
@@ -43,7 +43,6 @@ fn ip(text: &str) -> PyResult<IpAddr> {
 /// A connect to come.
 pub struct Request {
     pub connect: Connect,
-    pub protocol: Protocol,
     pub addresses: Vec<SocketAddr>,
 }
 
@@ -57,8 +56,7 @@ impl Request {
         local: Option<(Vec<String>, u16)>,
         interface: Option<String>,
     ) -> PyResult<Self> {
-        let protocol = words::protocol(protocol)?;
-        let mut connect = Connect::new(protocol).memory(known::memory());
+        let mut connect = Connect::new(words::protocol(protocol)?).memory(known::memory());
         if let Some(seconds) = timeout {
             // Python's own limit: nanoseconds in 63 bits.
             if seconds > i64::MAX as f64 / 1e9 {
@@ -77,6 +75,6 @@ impl Request {
         if let Some(name) = interface {
             connect = connect.interface(name);
         }
-        Ok(Self { connect, protocol, addresses: addresses.into_iter().map(|address| address.0).collect() })
+        Ok(Self { connect, addresses: addresses.into_iter().map(|address| address.0).collect() })
     }
 }

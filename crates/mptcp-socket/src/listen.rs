@@ -219,6 +219,13 @@ impl Accepts {
         }
     }
 
+    /// What is known of a socket of [`stream_socket`] that its user sets to listen: what was asked for, and the reason that
+    /// came with it.
+    #[must_use]
+    pub fn made(protocol: Protocol, why_tcp: Option<Reason>) -> Self {
+        Self { protocol, why_tcp, options: Arc::default() }
+    }
+
     /// The same listener, with accepted connections held to another choice: [`Protocol::MptcpOnly`] for one from
     /// elsewhere that must refuse TCP clients.
     #[must_use]
