@@ -13,7 +13,6 @@ Connects race as RFC 8305 says, addresses and protocols alike, on a thread of Ru
 from __future__ import annotations
 
 import asyncio as _asyncio
-import atexit
 import contextlib
 import functools
 import socket as _socket
@@ -37,9 +36,6 @@ __all__ = [
 ]
 
 _P = TypeVar("_P", bound=_asyncio.BaseProtocol)
-
-# Before the interpreter goes, so that no connect of ours calls into it afterwards.
-atexit.register(_mphttp.shutdown)
 
 
 async def connect(

@@ -4,6 +4,7 @@
 use std::{
     net::TcpStream,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use mptcp_socket::{Connected, Error};
@@ -22,23 +23,37 @@ use crate::{
     request::{Address, Request},
 };
 
-/// Touched with the GIL held only: see `known`.
-static RUNTIME: Mutex<Option<Runtime>> = Mutex::new(None);
+/// The runtime, through the life of the interpreter.
+enum State {
+    NotYet,
+    Running(Runtime),
+    /// The interpreter is about to go.
+    Over,
+}
 
-fn runtime() -> MutexGuard<'static, Option<Runtime>> {
+/// Touched with the GIL held only: see `known`.
+static RUNTIME: Mutex<State> = Mutex::new(State::NotYet);
+
+/// How long the end of the interpreter waits for a `done` that is being called.
+const LAST_CALL: Duration = Duration::from_secs(10);
+
+fn runtime() -> MutexGuard<'static, State> {
     RUNTIME.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// In a forked child: the runtime's thread was left behind, and waiting for it would never end.
 pub fn forget() {
-    std::mem::forget(runtime().take());
+    std::mem::forget(std::mem::replace(&mut *runtime(), State::NotYet));
 }
 
-/// Ends connects that are under way, before the interpreter goes.
+/// Ends connects that are under way, and waits for the thread that told of them: a thread that wants the GIL back from an
+/// interpreter that is going is ended by `pthread_exit`, which no Rust survives. To be called `atexit`; afterwards nothing
+/// can be started any more.
 #[pyfunction]
-pub fn shutdown() {
-    if let Some(runtime) = runtime().take() {
-        runtime.shutdown_background();
+pub fn shutdown(py: Python<'_>) {
+    let state = std::mem::replace(&mut *runtime(), State::Over);
+    if let State::Running(runtime) = state {
+        py.detach(|| runtime.shutdown_timeout(LAST_CALL));
     }
 }
 
@@ -96,16 +111,13 @@ pub fn connect_async(
     }
     let Request { connect, addresses } = Request::new(addresses, protocol, timeout, local, interface)?;
     let mut runtime = runtime();
-    let runtime = match &mut *runtime {
-        Some(runtime) => runtime,
-        empty => empty.insert(
-            Builder::new_multi_thread()
-                .worker_threads(1)
-                .thread_name("mphttp")
-                .enable_all()
-                .build()
-                .map_err(|error| errors::os_error(&error, None))?,
-        ),
+    if let State::NotYet = &*runtime {
+        let mut builder = Builder::new_multi_thread();
+        builder.worker_threads(1).thread_name("mphttp").enable_all();
+        *runtime = State::Running(builder.build().map_err(|error| errors::os_error(&error, None))?);
+    }
+    let State::Running(runtime) = &*runtime else {
+        return Err(PyRuntimeError::new_err("can't connect any more: the interpreter is shutting down"));
     };
     let outcome: Arc<Mutex<Option<Outcome>>> = Arc::default();
     let (slot, done) = (Arc::clone(&outcome), Done(done.unbind()));

@@ -9,6 +9,8 @@ import pathlib
 import socket
 import statistics
 import struct
+import subprocess
+import sys
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -344,3 +346,39 @@ def test_two_writes_and_a_read_take_less_than_twice_tcps_time(run: Run) -> None:
     ratio = statistics.median(run(main()))
     print(f"two writes and a read, MPTCP against TCP: {ratio:.2f}")
     assert ratio < 2
+
+
+ENDING = """
+import socket, sys, threading, time, types
+from mphttp import _connecting, _mphttp
+
+listener = socket.create_server(("127.0.0.1", 0))
+told = threading.Event()
+
+def tell():
+    told.set()
+    time.sleep(0.3)
+
+class LastToGo:
+    def __del__(self, sleep=time.sleep):
+        sleep(0.6)
+
+sys.modules["other"] = types.ModuleType("other")
+sys.modules["other"].last_to_go = LastToGo()
+connecting = _mphttp.connect_async([listener.getsockname()], "tcp", tell)
+assert told.wait(10)
+"""
+
+
+def test_the_interpreter_ends_while_a_connect_tells_of_itself() -> None:
+    """The thread that tells must not want the GIL back from an interpreter that is gone: that would abort the process."""
+    ended = subprocess.run([sys.executable, "-c", ENDING], capture_output=True, text=True, timeout=60)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_nothing_begins_once_the_interpreter_is_ending() -> None:
+    program = ENDING + "_mphttp.shutdown()\n"
+    program += "_mphttp.connect_async([listener.getsockname()], 'tcp', tell)\n"
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert "RuntimeError: can't connect any more: the interpreter is shutting down" in ended.stderr
+    assert ended.returncode == 1
