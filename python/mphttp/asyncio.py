@@ -19,7 +19,7 @@ import socket as _socket
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
-from . import _connecting, _mphttp
+from . import _connecting
 from ._ask import transport
 from ._words import Protocol, ProtocolLike
 from .socket import Address, internet, literal, numeric
