@@ -46,6 +46,8 @@ pub enum Exit {
     Proxy = 97,
     /// The response headers are too large.
     TooLarge = 100,
+    /// The body is not the one that its checksum names.
+    Checksum = 102,
     /// `--protocol mptcp-only` was given, and the connection speaks TCP, or this host can't do MPTCP.
     NotMptcp = 120,
     /// Ended by SIGHUP, with a transfer unfinished.
@@ -81,6 +83,7 @@ Exit codes:
    77  the file of --cacert can't be used
    97  the proxy would not carry the request
   100  the response headers are too large
+  102  the body does not have its checksum
   120  --protocol mptcp-only could not be met
   129  ended by SIGHUP
   130  ended by SIGINT (Ctrl-C)
@@ -110,6 +113,7 @@ Exit codes:
             Self::CaCertificate => "ca-certificate",
             Self::Proxy => "proxy",
             Self::TooLarge => "too-large",
+            Self::Checksum => "checksum",
             Self::NotMptcp => "not-mptcp",
             Self::HungUp => "hung-up",
             Self::Interrupted => "interrupted",
@@ -154,7 +158,11 @@ impl From<&mphttp::Error> for Exit {
             Error::Http { .. } => Self::NotHttp,
             Error::Incomplete { .. } => Self::CutShort,
             Error::Decode { .. } => Self::Decode,
-            Error::Status { .. } => Self::Http,
+            Error::Status { .. } | Error::Busy { .. } => Self::Http,
+            Error::File { .. } => Self::Write,
+            Error::Checksum { .. } => Self::Checksum,
+            Error::Changed { .. } => Self::CutShort,
+            Error::GaveUp { source, .. } => Self::from(&**source),
             _ => Self::Other,
         }
     }

@@ -1,6 +1,7 @@
 //! `mphttp get`: fetches a URL as curl would, shows each path at work, and says at the end what was used.
 
 mod args;
+mod download;
 mod output;
 mod progress;
 mod report;
@@ -21,7 +22,7 @@ use tokio::{
 
 pub use args::GetArgs;
 use output::{Output, Target};
-use progress::Progress;
+use progress::{Progress, carried};
 use report::{Finished, Head};
 
 use crate::{
@@ -48,7 +49,18 @@ pub fn run(args: &GetArgs) -> anyhow::Result<()> {
 fn fetch(args: &GetArgs) -> anyhow::Result<()> {
     let target = target(args)?;
     let client = args.client()?;
-    let request = args.request(&client)?;
+    if let Some(option) = args.only_download().filter(|_| !args.is_download()) {
+        let message = format!(
+            "{option} is for plain downloads: GET, without --include, --head, --compressed or a Range"
+        );
+        return Err(Failure::new(Exit::Usage, message).into());
+    }
+    // Both are made before the runtime, so that what is wrong with them is told first.
+    let (request, download) = if args.is_download() {
+        (None, Some(args.download(&client)?))
+    } else {
+        (Some(args.request(&client)?), None)
+    };
     // One thread: a transfer keeps one core busy at most, and threads would only hand it around.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -60,7 +72,13 @@ fn fetch(args: &GetArgs) -> anyhow::Result<()> {
         tokio::select! {
             biased;
             exit = signals.any() => Err(Failure::silent(exit, "ended by a signal").into()),
-            outcome = transfer(args, request, target) => outcome,
+            outcome = async {
+                match (download, request) {
+                    (Some(download), _) => download::transfer(args, download, target).await,
+                    (None, Some(request)) => transfer(args, request, target).await,
+                    (None, None) => Ok(()),
+                }
+            } => outcome,
         }
     });
     // A resolver that still waits must not keep the program.
@@ -82,9 +100,8 @@ async fn transfer(
     if let Some(length) = response.content_length() {
         output.expect(length)?;
     }
-    let show = !args.quiet && io::stderr().is_terminal() && !output.is_terminal();
     let mut progress =
-        if show { Progress::start(response.content_length(), response.watch()) } else { Progress::hidden() };
+        if shows(args, &output) { Progress::start(response.content_length()) } else { Progress::hidden() };
     if args.include || args.head {
         output.write(header_block(&response)).await?;
     }
@@ -94,13 +111,22 @@ async fn transfer(
     let (elapsed, transport) = (start.elapsed(), watch.transport());
     progress.clear();
     output.finish().await?;
-    let finished = Finished { bytes, elapsed, max_gap, transport };
+    conclude(args, &head, &Finished::over(transport, bytes, elapsed, max_gap))
+}
+
+/// Whether there is somebody to show progress to.
+fn shows(args: &GetArgs, output: &Output) -> bool {
+    !args.quiet && io::stderr().is_terminal() && !output.is_terminal()
+}
+
+/// Tells what was used.
+fn conclude(args: &GetArgs, head: &Head, finished: &Finished) -> anyhow::Result<()> {
     if args.json {
         let failed = || Failure::new(Exit::Write, "can't write to stdout");
-        report::print(&report::json(&head, &finished)).with_context(failed)?;
+        report::print(&report::json(head, finished)).with_context(failed)?;
     }
     if !args.quiet {
-        say(report::sentence(&finished));
+        say(report::sentence(finished));
     }
     Ok(())
 }
@@ -112,13 +138,14 @@ async fn receive(
     progress: &mut Progress,
 ) -> anyhow::Result<(u64, Duration)> {
     let (mut bytes, mut gap, mut latest) = (0, Duration::ZERO, Instant::now());
+    let watch = response.watch();
     let mut ticks = interval(LOOK_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             // The display first: a body that never pauses would never let it.
             biased;
-            _ = ticks.tick() => progress.look(bytes),
+            _ = ticks.tick(), if progress.is_shown() => progress.look(bytes, &carried(&watch.transport()), None),
             piece = response.chunk() => {
                 let Some(piece) = piece? else { break };
                 let now = Instant::now();

@@ -52,7 +52,8 @@ use crate::Error;
 pub struct Connector {
     protocol: Protocol,
     timeout: Option<Duration>,
-    interface: Option<String>,
+    /// Interfaces that may be used, the next one if the one before gives no answer; none: as the routes say.
+    interfaces: Arc<[String]>,
     race: Arc<[String]>,
     local: Option<IpAddr>,
     options: SocketOptions,
@@ -70,7 +71,7 @@ impl Connector {
         Self {
             protocol,
             timeout: None,
-            interface: None,
+            interfaces: Arc::default(),
             race: Arc::default(),
             local: None,
             options,
@@ -95,7 +96,13 @@ impl Connector {
     /// Sends through this interface alone.
     #[must_use]
     pub fn interface(mut self, name: impl Into<String>) -> Self {
-        self.interface = Some(name.into());
+        self.interfaces = [name.into()].into();
+        self
+    }
+
+    /// Sends through one of these interfaces: see [`Connect::interfaces`].
+    pub(crate) fn among(mut self, names: &[String]) -> Self {
+        self.interfaces = names.into();
         self
     }
 
@@ -160,8 +167,8 @@ impl Connector {
         if let Some(limit) = self.timeout {
             connect = connect.timeout(limit);
         }
-        if let Some(name) = &self.interface {
-            connect = connect.interface(name);
+        if !self.interfaces.is_empty() {
+            connect = connect.interfaces(self.interfaces.iter());
         } else if !self.race.is_empty() {
             connect = connect.race_interfaces(self.race.iter());
         }
@@ -169,6 +176,10 @@ impl Connector {
             connect = connect.local_address(address);
         }
         connect
+    }
+
+    pub(crate) fn is_bound(&self) -> bool {
+        !self.interfaces.is_empty() || self.local.is_some()
     }
 
     pub(crate) const fn timeout(&self) -> Option<Duration> {

@@ -176,6 +176,48 @@ pub enum Error {
         /// The URL that answered.
         url: String,
     },
+    /// A downloaded file can't be written.
+    #[error("can't write to {}: {source}", .path.display())]
+    File {
+        /// The file, by its final name.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A body is not the one that its checksum, or the server's digest of it, names.
+    #[error(
+        "the body is not what it should be: its checksum is {got}, not {expected}; try again, or ask whoever gave the checksum"
+    )]
+    Checksum {
+        /// What it should have been.
+        expected: String,
+        /// What it is.
+        got: String,
+    },
+    /// The body has changed on the server while it was downloaded, and what had arrived could not be taken back.
+    #[error("{url} changed while it was downloaded; try again")]
+    Changed {
+        /// The URL that answered.
+        url: String,
+    },
+    /// The server asks to wait for longer than is allowed.
+    #[error("{url} answered {status} and asks to wait {:.0} s; try again then, or allow more time", after.as_secs_f64())]
+    Busy {
+        /// The status: 429 or 503.
+        status: StatusCode,
+        /// The URL that answered.
+        url: String,
+        /// The wait that the server asks for.
+        after: Duration,
+    },
+    /// No byte has come for as long as a download may go without.
+    #[error("nothing has come for {:.0} s, whatever was tried; the latest failure: {source}", after.as_secs_f64())]
+    GaveUp {
+        /// How long that was.
+        after: Duration,
+        /// The latest failure.
+        source: Box<Error>,
+    },
     /// The proxy would not, or could not, carry the request.
     #[error("the proxy {proxy} {why}; check http_proxy, https_proxy and no_proxy in the environment")]
     Proxy {

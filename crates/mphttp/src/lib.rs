@@ -6,6 +6,7 @@
 mod body;
 pub mod client;
 pub mod connector;
+pub mod download;
 mod error;
 pub mod files;
 pub mod report;
@@ -15,6 +16,7 @@ pub mod tls;
 pub use body::{Body, BoxError};
 pub use client::{Client, Response};
 pub use connector::{ConnectionInfo, Connector};
+pub use download::Download;
 pub use error::{Error, Phase};
 pub use mptcp_socket::{self, Protocol, Reason, Transport, Watch};
 pub use server::Server;

@@ -8,7 +8,10 @@ use http::{
     HeaderMap, HeaderName, HeaderValue, Method,
     header::{AUTHORIZATION, CONTENT_TYPE},
 };
-use mphttp::{Client, Error};
+use mphttp::{
+    Client, Error,
+    download::{Checksum, Download, Paths},
+};
 
 use crate::{cli::ProtocolArgs, error_reporting::Failure, exit::Exit};
 
@@ -84,6 +87,22 @@ pub struct GetArgs {
     /// route of their own are tried too where there is no answer.
     #[arg(long)]
     no_race: bool,
+    /// The links to use: `auto` (every interface with a default route), `off` (one connection, by the routes), or interfaces
+    /// by name [default: auto with --protocol mptcp, else off].
+    #[arg(long, value_name = "auto|off|NAME[,NAME]...", value_parser = paths)]
+    pub paths: Option<Paths>,
+    /// How many connections a download may have at a time.
+    #[arg(long, value_name = "N", default_value = "6", value_parser = clap::value_parser!(u16).range(1..))]
+    pub connections: u16,
+    /// Go on with what an earlier download to the same file has left, if it is still the same on the server.
+    #[arg(short = 'C', long = "continue")]
+    pub resume: bool,
+    /// For how long nothing may come before a transfer is given up, in seconds; 0: the first failure is final.
+    #[arg(long, value_name = "SECONDS", value_parser = seconds_or_none, default_value = "120")]
+    pub retry_for: Duration,
+    /// The checksum that the body must have; else there is no file, and the exit code is 102.
+    #[arg(long, value_name = "sha256=DIGITS")]
+    pub checksum: Option<String>,
     /// The limit for connecting, TLS included, in seconds.
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     connect_timeout: Option<Duration>,
@@ -113,6 +132,14 @@ fn seconds(text: &str) -> Result<Duration, String> {
         Ok(limit) if !limit.is_zero() => Ok(limit),
         _ => Err("give more than 0 seconds".to_owned()),
     }
+}
+
+fn seconds_or_none(text: &str) -> Result<Duration, String> {
+    if text.parse() == Ok(0.0) { Ok(Duration::ZERO) } else { seconds(text) }
+}
+
+fn paths(text: &str) -> Result<Paths, String> {
+    text.parse().map_err(|error: Error| error.to_string())
 }
 
 fn usage(message: impl Into<String>) -> anyhow::Error {
@@ -174,6 +201,43 @@ impl GetArgs {
             builder = builder.no_proxy();
         }
         Ok(builder.build()?)
+    }
+
+    /// Whether what is asked for is a body that can be fetched in parts.
+    pub fn is_download(&self) -> bool {
+        let get = self.method.as_ref().is_none_or(|method| method == "GET");
+        let sends = !self.data.is_empty() || !self.data_binary.is_empty();
+        let range = self.headers.iter().any(|line| {
+            line.split([':', ';']).next().is_some_and(|name| name.trim().eq_ignore_ascii_case("range"))
+        });
+        get && !sends && !range && !self.head && !self.include && !self.compressed
+    }
+
+    /// What only downloads can do was asked for.
+    pub fn only_download(&self) -> Option<&'static str> {
+        [(self.resume, "--continue"), (self.checksum.is_some(), "--checksum")]
+            .into_iter()
+            .find_map(|(given, name)| given.then_some(name))
+    }
+
+    /// The download for these options.
+    pub fn download(&self, client: &Client) -> anyhow::Result<Download> {
+        let mut download = self
+            .request(client)?
+            .download()
+            .connections(self.connections.into())
+            .retry_for(self.retry_for)
+            .resume(self.resume)
+            .any_status(!self.fail);
+        // Who keeps to the route wants no other link.
+        let paths = self.paths.clone().or(self.no_race.then_some(Paths::Off));
+        if let Some(paths) = paths {
+            download = download.paths(paths);
+        }
+        if let Some(checksum) = &self.checksum {
+            download = download.checksum(checksum.parse::<Checksum>()?);
+        }
+        Ok(download)
     }
 
     /// The request for these options.

@@ -193,7 +193,7 @@ fn open_path(path: &Path) -> io::Result<(File, Option<Whole>)> {
 }
 
 /// Whether a path leads to something that is not to be replaced by a file: a device, a pipe, an open descriptor.
-fn is_special(path: &Path) -> bool {
+pub fn is_special(path: &Path) -> bool {
     let named = ["/dev", "/proc"].iter().any(|root| path.starts_with(root));
     let kind = fs::metadata(path).map(|metadata| metadata.file_type());
     kind.is_ok_and(|kind| {

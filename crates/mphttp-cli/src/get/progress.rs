@@ -1,4 +1,4 @@
-//! What a terminal shows while the body comes: a bar and, under it, a row per path.
+//! What a terminal shows while the body comes: a bar and, under it, a row per path or link.
 
 use std::{
     collections::VecDeque,
@@ -7,7 +7,7 @@ use std::{
 };
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use mphttp::{Transport, Watch};
+use mphttp::{Transport, download};
 use mptcp_socket::{Path, PathState};
 
 /// Over how long a speed is measured.
@@ -22,12 +22,20 @@ struct Shown {
     all: MultiProgress,
     bar: ProgressBar,
     rows: Vec<Row>,
-    watch: Watch,
 }
 
-/// A path's row, and its bytes in the last moments.
+/// What a path, or a link, has carried so far.
+pub struct Carried {
+    /// Its name, which no other has.
+    pub label: String,
+    pub bytes: u64,
+    /// A word for a state that is not the usual one.
+    pub state: &'static str,
+}
+
+/// A row, and its bytes in the last moments.
 struct Row {
-    key: (Option<SocketAddr>, Option<SocketAddr>),
+    label: String,
     bar: ProgressBar,
     looks: VecDeque<(Instant, u64)>,
 }
@@ -38,33 +46,47 @@ impl Progress {
         Self { shown: None }
     }
 
-    /// Shows the progress of a body of this length, if it is known.
-    pub fn start(length: Option<u64>, watch: Watch) -> Self {
-        let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
-        let bar = all.add(length.map_or_else(ProgressBar::no_length, ProgressBar::new));
-        let template = if length.is_some() {
-            "{wide_bar} {decimal_bytes}/{decimal_total_bytes}  {msg}  {eta}"
-        } else {
-            "{spinner} {decimal_bytes}  {msg}  {elapsed}"
-        };
-        // A template that is wrong shows in every test; the default is no worse than a panic.
-        bar.set_style(
-            ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()),
-        );
-        Self { shown: Some(Shown { all, bar, rows: Vec::new(), watch }) }
+    /// Whether anything is shown.
+    pub const fn is_shown(&self) -> bool {
+        self.shown.is_some()
     }
 
-    /// Shows how far it is.
-    pub fn look(&mut self, received: u64) {
+    /// Shows the progress of a body of this length, if it is known.
+    pub fn start(length: Option<u64>) -> Self {
+        let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
+        let bar = all.add(ProgressBar::no_length());
+        let mut shown = Shown { all, bar, rows: Vec::new() };
+        shown.expect(length);
+        Self { shown: Some(shown) }
+    }
+
+    /// Shows how far a download is.
+    pub fn follow(&mut self, progress: &download::Progress) {
         let Some(shown) = &mut self.shown else { return };
-        let (now, transport) = (Instant::now(), shown.watch.transport());
+        if shown.bar.length() != progress.total {
+            shown.expect(progress.total);
+        }
+        let carried: Vec<Carried> = progress
+            .links
+            .iter()
+            .map(|link| Carried { label: link.interface.clone(), bytes: link.bytes, state: "" })
+            .collect();
+        let note = match (progress.waiting, progress.stalled) {
+            (Some(left), _) => Some(format!("the server asks to wait {:.0} s", left.as_secs_f64())),
+            (None, Some(quiet)) => Some(format!("nothing for {:.0} s, still trying", quiet.as_secs_f64())),
+            (None, None) => None,
+        };
+        self.look(progress.bytes, &carried, note);
+    }
+
+    /// Shows how far it is, and what each path or link has carried; `note` in place of the speed.
+    pub fn look(&mut self, received: u64, carried: &[Carried], note: Option<String>) {
+        let Some(shown) = &mut self.shown else { return };
+        let now = Instant::now();
         let mut speed = 0.0;
-        let labels = labels(&transport);
-        let sum = transport.totals();
-        let sum = (sum.bytes_received + sum.bytes_sent).max(1);
-        for (path, label) in transport.paths.iter().chain(&transport.gone).zip(labels) {
-            let key = (path.local, path.remote);
-            let row = match shown.rows.iter_mut().position(|row| row.key == key) {
+        let sum = carried.iter().map(|carried| carried.bytes).sum::<u64>().max(1);
+        for Carried { label, bytes, state } in carried {
+            let row = match shown.rows.iter_mut().position(|row| row.label == *label) {
                 Some(index) => &mut shown.rows[index],
                 None => {
                     let bar = shown.all.add(ProgressBar::new_spinner());
@@ -72,22 +94,20 @@ impl Progress {
                         ProgressStyle::with_template("  {msg}")
                             .unwrap_or_else(|_| ProgressStyle::default_spinner()),
                     );
-                    shown.rows.push(Row { key, bar, looks: VecDeque::new() });
+                    shown.rows.push(Row { label: label.clone(), bar, looks: VecDeque::new() });
                     let last = shown.rows.len() - 1;
                     &mut shown.rows[last]
                 }
             };
-            let bytes = path.bytes_received.unwrap_or(0) + path.bytes_sent.unwrap_or(0);
-            let rate = row.rate(now, bytes);
+            let rate = row.rate(now, *bytes);
             speed += rate;
-            let state = if path.state == PathState::Established { "" } else { path.state.as_str() };
             row.bar.set_message(format!(
                 "{label:<24} {:>9}  {:>3.0}% {state}",
                 bits(rate),
-                bytes as f64 * 100.0 / sum as f64
+                *bytes as f64 * 100.0 / sum as f64
             ));
         }
-        shown.bar.set_message(bits(speed));
+        shown.bar.set_message(note.unwrap_or_else(|| bits(speed)));
         shown.bar.set_position(received);
     }
 
@@ -97,6 +117,25 @@ impl Progress {
             // A terminal that is gone has nothing to clear.
             let _ = shown.all.clear();
         }
+    }
+}
+
+impl Shown {
+    /// Gives the bar its length.
+    fn expect(&mut self, length: Option<u64>) {
+        let template = if length.is_some() {
+            "{wide_bar} {decimal_bytes}/{decimal_total_bytes}  {msg}  {eta}"
+        } else {
+            "{spinner} {decimal_bytes}  {msg}  {elapsed}"
+        };
+        match length {
+            Some(length) => self.bar.set_length(length),
+            None => self.bar.unset_length(),
+        }
+        // A template that is wrong shows in every test; the default is no worse than a panic.
+        self.bar.set_style(
+            ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()),
+        );
     }
 }
 
@@ -117,6 +156,19 @@ impl Row {
         let seconds = (now - *at).as_secs_f64();
         if seconds > 0.0 { bytes.saturating_sub(*before) as f64 / seconds } else { 0.0 }
     }
+}
+
+/// What each path of a connection has carried.
+pub fn carried(transport: &Transport) -> Vec<Carried> {
+    let paths = transport.paths.iter().chain(&transport.gone);
+    paths
+        .zip(labels(transport))
+        .map(|(path, label)| Carried {
+            label,
+            bytes: path.bytes_received.unwrap_or(0) + path.bytes_sent.unwrap_or(0),
+            state: if path.state == PathState::Established { "" } else { path.state.as_str() },
+        })
+        .collect()
 }
 
 /// A name for each path, living ones first: its interface where that tells them apart, else its address.
@@ -177,7 +229,7 @@ mod tests {
     fn a_row_shows_the_speed_of_the_last_second() {
         let start = Instant::now();
         let bar = ProgressBar::hidden();
-        let mut row = Row { key: (None, None), bar, looks: VecDeque::new() };
+        let mut row = Row { label: String::new(), bar, looks: VecDeque::new() };
         let rates: Vec<f64> = (0..40u32)
             .map(|tick| {
                 // A megabyte every 100 ms for two seconds, then nothing.

@@ -22,6 +22,7 @@ mod response;
 
 use std::{
     fmt,
+    net::SocketAddr,
     sync::{Arc, OnceLock},
     time::Duration,
 };
@@ -45,14 +46,14 @@ use tower_http::decompression::Decompression;
 use url::Url;
 
 pub use builder::ClientBuilder;
+pub(crate) use request::Request;
 pub use request::RequestBuilder;
 pub use response::Response;
 
-use crate::{Body, ConnectionInfo, Connector, Error, Phase};
+use crate::{Body, ConnectionInfo, Connector, Download, Error, Phase};
 use dial::{Dialer, LazyTls};
 use proxy::Proxies;
 use receive::{Limits, Received};
-use request::Request;
 
 /// What requests call themselves.
 const USER_AGENT_DEFAULT: &str = concat!("mphttp/", env!("CARGO_PKG_VERSION"));
@@ -177,6 +178,62 @@ impl Client {
         self.request(Method::DELETE, url)
     }
 
+    /// Downloads a body: over every link, and through the loss of any. See [`Download`](crate::Download).
+    pub fn download(&self, url: impl AsRef<str>) -> Download {
+        self.get(url).download()
+    }
+
+    /// The same client through one interface alone, with another protocol, and with connections of its own; to `remote`
+    /// first where the URL names `host`.
+    pub(crate) fn through(
+        &self,
+        interface: &str,
+        protocol: Protocol,
+        remote: Option<(&str, SocketAddr)>,
+        connect_timeout: Duration,
+    ) -> Self {
+        let mut connector = self.0.connector.clone().interface(interface);
+        if connector.timeout().is_none_or(|limit| limit > connect_timeout) {
+            connector = connector.connect_timeout(connect_timeout);
+        }
+        if let Some((host, address)) = remote {
+            connector = connector.resolve(host, [address]);
+        }
+        self.with_connector(connector, protocol)
+    }
+
+    /// The same client through one of these interfaces, the first that answers, with connections of its own.
+    pub(crate) fn among(&self, interfaces: &[String]) -> Self {
+        self.with_connector(self.0.connector.clone().among(interfaces), self.0.protocol)
+    }
+
+    fn with_connector(&self, connector: Connector, protocol: Protocol) -> Self {
+        let inner = &self.0;
+        Self(Arc::new(Inner {
+            protocol,
+            connector,
+            tls: Arc::clone(&inner.tls),
+            proxies: Arc::clone(&inner.proxies),
+            settings: inner.settings.clone(),
+            pools: [const { OnceLock::new() }; 3],
+        }))
+    }
+
+    /// The interface or address that this client is bound to, if it is to one.
+    pub(crate) fn is_bound(&self) -> bool {
+        self.0.connector.is_bound()
+    }
+
+    /// Whether requests for this URL go through a proxy.
+    pub(crate) fn is_proxied(&self, url: &Url) -> bool {
+        uri(url).is_ok_and(|uri| matches!(self.0.proxies.route(&uri), Ok(Some(_)) | Err(_)))
+    }
+
+    /// The limit for a request as a whole.
+    pub(crate) fn timeout(&self) -> Option<Duration> {
+        self.0.settings.timeout
+    }
+
     /// The protocol of requests that don't choose one.
     #[must_use]
     pub fn protocol(&self) -> Protocol {
@@ -211,9 +268,13 @@ impl Client {
         })
     }
 
-    async fn execute(&self, request: Request) -> Result<Response, Error> {
+    pub(crate) async fn execute(&self, request: Request) -> Result<Response, Error> {
         let settings = &self.0.settings;
-        let total = request.timeout.or(settings.timeout).map(|limit| (limit, Instant::now() + limit));
+        let total = request
+            .timeout
+            .or(settings.timeout)
+            .filter(|_| !request.for_download)
+            .map(|limit| (limit, Instant::now() + limit));
         let limits = Limits { read: settings.read_timeout, total };
         match total {
             None => self.follow(request, limits).await,
@@ -226,7 +287,7 @@ impl Client {
     /// Sends the request, and those that redirects lead to.
     async fn follow(&self, request: Request, limits: Limits) -> Result<Response, Error> {
         let settings = &self.0.settings;
-        let Request { mut method, mut url, mut headers, mut body, protocol, .. } = request;
+        let Request { mut method, mut url, mut headers, mut body, protocol, for_download, .. } = request;
         let protocol = protocol.unwrap_or(self.0.protocol);
         for (name, value) in &settings.headers {
             headers.entry(name).or_insert_with(|| value.clone());
@@ -238,7 +299,7 @@ impl Client {
             *request.method_mut() = method.clone();
             *request.uri_mut() = uri(&url)?;
             *request.headers_mut() = headers.clone();
-            let response = match self.once(request, &url, protocol, limits).await {
+            let mut response = match self.once(request, &url, protocol, limits).await {
                 Ok(response) => response,
                 // RFC 9112 section 9.3.1: a kept connection may be closed just as it is used again.
                 Err(Failed { stale: true, .. })
@@ -250,6 +311,9 @@ impl Client {
                 }
                 Err(failed) => return Err(failed.error),
             };
+            if for_download {
+                response.sent.clone_from(&headers);
+            }
             if settings.redirect_limit == 0 {
                 return Ok(response);
             }
@@ -308,7 +372,8 @@ impl Client {
         })?;
         let requests_before = connection.count_request();
         let length = if coding.is_empty() { length } else { None };
-        Ok(Response { head, body, url: url.clone(), connection, requests_before, length, coding })
+        let sent = HeaderMap::new();
+        Ok(Response { head, body, url: url.clone(), connection, requests_before, length, coding, sent })
     }
 
     /// One request and its response as it comes from the connection.

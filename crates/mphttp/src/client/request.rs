@@ -12,7 +12,7 @@ use serde::Serialize;
 use url::Url;
 
 use super::{Client, Response};
-use crate::{Body, Error};
+use crate::{Body, Download, Error};
 
 /// A request under construction. What is wrong with it, [`RequestBuilder::send`] says.
 #[must_use = "nothing is sent before send() is called and awaited"]
@@ -24,13 +24,15 @@ pub struct RequestBuilder {
 
 /// A request, complete.
 #[derive(Debug)]
-pub(super) struct Request {
-    pub(super) method: Method,
-    pub(super) url: Url,
-    pub(super) headers: HeaderMap,
-    pub(super) body: Body,
-    pub(super) timeout: Option<Duration>,
-    pub(super) protocol: Option<Protocol>,
+pub(crate) struct Request {
+    pub(crate) method: Method,
+    pub(crate) url: Url,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Body,
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) protocol: Option<Protocol>,
+    /// Whether it is one of a download's, which keeps the time itself, and must know what was sent in the end.
+    pub(crate) for_download: bool,
 }
 
 impl RequestBuilder {
@@ -40,7 +42,15 @@ impl RequestBuilder {
             if let Some(credentials) = take_credentials(&mut url) {
                 headers.insert(AUTHORIZATION, credentials);
             }
-            Request { method, url, headers, body: Body::empty(), timeout: None, protocol: None }
+            Request {
+                method,
+                url,
+                headers,
+                body: Body::empty(),
+                timeout: None,
+                protocol: None,
+                for_download: false,
+            }
         });
         Self { client, request }
     }
@@ -139,6 +149,11 @@ impl RequestBuilder {
             request.protocol = Some(protocol);
             Ok(())
         })
+    }
+
+    /// Downloads the body instead of sending a single request: over every link, and through the loss of any.
+    pub fn download(self) -> Download {
+        Download::new(self.client, self.request)
     }
 
     /// Sends the request; follows redirects; gives the response once its head is there.

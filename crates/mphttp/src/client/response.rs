@@ -23,6 +23,8 @@ pub struct Response {
     pub(super) length: Option<u64>,
     /// The content coding that is undone on the way.
     pub(super) coding: &'static str,
+    /// The headers of the request that was answered, for a download.
+    pub(super) sent: HeaderMap,
 }
 
 impl Response {
@@ -87,6 +89,16 @@ impl Response {
     #[must_use]
     pub const fn reused(&self) -> bool {
         self.requests_before > 0
+    }
+
+    /// Whether the whole body has been read.
+    pub(crate) fn is_over(&self) -> bool {
+        http_body::Body::is_end_stream(&self.body)
+    }
+
+    /// The headers of the request that was answered, redirects followed.
+    pub(crate) const fn sent(&self) -> &HeaderMap {
+        &self.sent
     }
 
     /// The response, unless its status is 400 or above.

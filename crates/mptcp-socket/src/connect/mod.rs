@@ -167,8 +167,15 @@ impl Connect {
 
     /// Sends through this interface alone (`SO_BINDTODEVICE`, which needs no privilege since Linux 5.7).
     #[must_use]
-    pub fn interface(mut self, name: impl Into<String>) -> Self {
-        self.ways = vec![Some(name.into())];
+    pub fn interface(self, name: impl Into<String>) -> Self {
+        self.interfaces([name])
+    }
+
+    /// Sends through one of these interfaces, and through no others: the next is tried a [`Timing::stagger`] after the one
+    /// before, if that gives no answer.
+    #[must_use]
+    pub fn interfaces(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.ways = names.into_iter().map(|name| Some(name.into())).collect();
         self
     }
 

@@ -1,0 +1,181 @@
+//! What an answer says of the body: which version of it this is, which part, and when to ask again. Pure.
+
+use std::{
+    ops::Range,
+    time::{Duration, SystemTime},
+};
+
+use http::{
+    HeaderMap, HeaderValue,
+    header::{CONTENT_RANGE, DATE, ETAG, IF_RANGE, LAST_MODIFIED, RETRY_AFTER},
+};
+use serde::{Deserialize, Serialize};
+
+/// What tells one version of a body from another, byte for byte: a strong validator (RFC 9110 section 8.8.1).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Version {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    etag: Option<String>,
+    /// Only where it is a strong validator.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_modified: Option<String>,
+}
+
+/// How an answer's version compares to an earlier one's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sameness {
+    Same,
+    Different,
+    /// The answer has no validator to compare.
+    Unknown,
+}
+
+impl Version {
+    /// The version that an answer names; `None` if it has no strong validator.
+    pub(super) fn of(headers: &HeaderMap) -> Option<Self> {
+        let etag = text(headers, ETAG).filter(|etag| is_strong(etag)).map(str::to_owned);
+        let last_modified = text(headers, LAST_MODIFIED).filter(|_| is_dated(headers)).map(str::to_owned);
+        (etag.is_some() || last_modified.is_some()).then_some(Self { etag, last_modified })
+    }
+
+    /// Adds `If-Range` (RFC 9110 section 13.1.5): a part of this version, or the whole of another.
+    pub(super) fn demand(&self, headers: &mut HeaderMap) {
+        let value = self.etag.as_ref().or(self.last_modified.as_ref());
+        if let Some(value) = value.and_then(|value| HeaderValue::from_str(value).ok()) {
+            headers.insert(IF_RANGE, value);
+        }
+    }
+
+    /// Whether an answer is about this version.
+    pub(super) fn compare(&self, headers: &HeaderMap) -> Sameness {
+        let same = |same| if same { Sameness::Same } else { Sameness::Different };
+        match (&self.etag, text(headers, ETAG)) {
+            (Some(ours), Some(theirs)) => return same(ours == theirs),
+            // A validator that went away is no proof of anything; the other one may be.
+            (Some(_), None) | (None, _) => {}
+        }
+        match (&self.last_modified, text(headers, LAST_MODIFIED)) {
+            (Some(ours), Some(theirs)) => same(ours == theirs),
+            _ => Sameness::Unknown,
+        }
+    }
+}
+
+/// `"x"` is strong, `W/"x"` is not.
+fn is_strong(etag: &str) -> bool {
+    etag.len() >= 2 && etag.starts_with('"') && etag.ends_with('"')
+}
+
+/// Whether the answer was made at least a second after the body was last modified: only then did no other version have
+/// the same date (RFC 9110 section 8.8.2.2).
+fn is_dated(headers: &HeaderMap) -> bool {
+    let date = |name| text(headers, name).and_then(|value| httpdate::parse_http_date(value).ok());
+    match (date(LAST_MODIFIED), date(DATE)) {
+        (Some(modified), Some(made)) => {
+            made.duration_since(modified).is_ok_and(|age| age >= Duration::from_secs(1))
+        }
+        _ => false,
+    }
+}
+
+fn text(headers: &HeaderMap, name: http::HeaderName) -> Option<&str> {
+    headers.get(name)?.to_str().ok().map(str::trim)
+}
+
+/// The part that a 206 brings, and the whole's length if it is known: `bytes 0-9/100` (RFC 9110 section 14.4).
+pub(super) fn content_range(headers: &HeaderMap) -> Option<(Range<u64>, Option<u64>)> {
+    let value = text(headers, CONTENT_RANGE)?;
+    let (unit, rest) = value.split_once(' ')?;
+    let (range, total) = rest.trim().split_once('/')?;
+    let (first, last) = range.split_once('-')?;
+    let (first, last): (u64, u64) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
+    let end = last.checked_add(1)?;
+    let total = match total.trim() {
+        "*" => None,
+        total => Some(total.parse().ok()?),
+    };
+    let sound = unit.eq_ignore_ascii_case("bytes") && first < end && total.is_none_or(|total| end <= total);
+    sound.then_some((first..end, total))
+}
+
+/// How long the server asks to wait (RFC 9110 section 10.2.3).
+pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let value = text(headers, RETRY_AFTER)?;
+    if let Ok(seconds) = value.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let when = httpdate::parse_http_date(value).ok()?;
+    Some(when.duration_since(SystemTime::now()).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+        pairs.iter().map(|&(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect()
+    }
+
+    const MODIFIED: (&str, &str) = ("last-modified", "Tue, 01 Sep 2026 10:00:00 GMT");
+
+    #[test]
+    fn only_strong_validators_name_a_version() {
+        for (pairs, strong) in [
+            (&[("etag", "\"a\"")][..], true),
+            (&[("etag", "W/\"a\"")], false),
+            (&[("etag", "a")], false),
+            (&[MODIFIED], false),
+            (&[MODIFIED, ("date", "Tue, 01 Sep 2026 10:00:00 GMT")], false),
+            (&[MODIFIED, ("date", "Tue, 01 Sep 2026 10:00:01 GMT")], true),
+            (&[MODIFIED, ("date", "Tue, 01 Sep 2026 09:00:00 GMT")], false),
+            (&[], false),
+        ] {
+            assert_eq!(Version::of(&headers(pairs)).is_some(), strong, "{pairs:?}");
+        }
+    }
+
+    #[test]
+    fn versions_are_told_apart() {
+        let date = ("date", "Tue, 01 Sep 2026 11:00:00 GMT");
+        let version = Version::of(&headers(&[("etag", "\"a\""), MODIFIED, date])).unwrap();
+        for (pairs, sameness) in [
+            (&[("etag", "\"a\"")][..], Sameness::Same),
+            (&[("etag", "\"b\""), MODIFIED], Sameness::Different),
+            (&[("etag", "W/\"a\"")], Sameness::Different),
+            (&[MODIFIED], Sameness::Same),
+            (&[("last-modified", "Tue, 01 Sep 2026 10:00:02 GMT")], Sameness::Different),
+            (&[], Sameness::Unknown),
+        ] {
+            assert_eq!(version.compare(&headers(pairs)), sameness, "{pairs:?}");
+        }
+        let mut demand = HeaderMap::new();
+        version.demand(&mut demand);
+        assert_eq!(demand[IF_RANGE], "\"a\"");
+    }
+
+    #[test]
+    fn parts_are_read_and_nonsense_is_not() {
+        for (value, part) in [
+            ("bytes 0-9/100", Some((0..10, Some(100)))),
+            ("BYTES 5-5/*", Some((5..6, None))),
+            ("bytes 9-5/100", None),
+            ("bytes 0-100/100", None),
+            ("bytes */100", None),
+            ("lines 0-9/100", None),
+            ("bytes 0-18446744073709551615/*", None),
+            ("", None),
+        ] {
+            assert_eq!(content_range(&headers(&[("content-range", value)])), part, "{value}");
+        }
+    }
+
+    #[test]
+    fn a_wait_is_seconds_or_a_date() {
+        let wait = |value| retry_after(&headers(&[("retry-after", value)]));
+        assert_eq!(wait("7"), Some(Duration::from_secs(7)));
+        assert_eq!(wait("Tue, 01 Sep 2020 10:00:00 GMT"), Some(Duration::ZERO));
+        let soon = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(100));
+        assert!(wait(&soon).is_some_and(|wait| wait > Duration::from_secs(90)));
+        assert_eq!((wait("soon"), wait("-1")), (None, None));
+    }
+}

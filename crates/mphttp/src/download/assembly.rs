@@ -1,0 +1,132 @@
+//! A body put together in order from pieces that come in any, within a bounded window.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use bytes::Bytes;
+use tokio::sync::Notify;
+
+/// Shared by those who put pieces in and the one who takes the body out.
+pub(super) struct Assembly {
+    inner: Mutex<Inner>,
+    window: u64,
+    /// A piece came, or the end.
+    readable: Notify,
+    /// There is room.
+    writable: Notify,
+}
+
+#[derive(Default)]
+struct Inner {
+    pieces: BTreeMap<u64, Bytes>,
+    /// The first byte that was not taken yet.
+    next: u64,
+    ended: bool,
+}
+
+impl fmt::Debug for Assembly {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Assembly").field("window", &self.window).finish_non_exhaustive()
+    }
+}
+
+impl Assembly {
+    pub(super) fn new(window: u64) -> Self {
+        Self { inner: Mutex::default(), window, readable: Notify::new(), writable: Notify::new() }
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The first byte that was not taken yet.
+    pub(super) fn next(&self) -> u64 {
+        self.inner().next
+    }
+
+    /// Whether anything was taken: it can't be taken back.
+    pub(super) fn is_begun(&self) -> bool {
+        self.next() > 0
+    }
+
+    /// Forgets what was not taken.
+    pub(super) fn reset(&self) {
+        self.inner().pieces.clear();
+    }
+
+    /// Whether a piece for this place has to wait.
+    pub(super) fn is_full(&self, offset: u64) -> bool {
+        offset >= self.inner().next.saturating_add(self.window)
+    }
+
+    /// Puts a piece in its place; waits while that is beyond the window.
+    pub(super) async fn put(&self, offset: u64, bytes: Bytes) {
+        loop {
+            // Asked for before the look, so that room made in between is not missed.
+            let room = self.writable.notified();
+            if !self.is_full(offset) {
+                break;
+            }
+            room.await;
+        }
+        if !bytes.is_empty() {
+            self.inner().pieces.insert(offset, bytes);
+            self.readable.notify_one();
+        }
+    }
+
+    /// No more pieces will come.
+    pub(super) fn end(&self) {
+        self.inner().ended = true;
+        self.readable.notify_one();
+    }
+
+    /// The next bytes; `None` once there will be none. For one reader.
+    pub(super) async fn take(&self) -> Option<Bytes> {
+        loop {
+            let piece = self.readable.notified();
+            {
+                let mut inner = self.inner();
+                let next = inner.next;
+                if let Some(bytes) = inner.pieces.remove(&next) {
+                    inner.next += bytes.len() as u64;
+                    self.writable.notify_waiters();
+                    return Some(bytes);
+                }
+                if inner.ended {
+                    return None;
+                }
+            }
+            piece.await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{sync::Arc, time::Duration};
+
+    #[tokio::test]
+    async fn pieces_come_out_in_order_and_wait_for_room() {
+        let assembly = Arc::new(Assembly::new(4));
+        assembly.put(2, Bytes::from_static(b"cd")).await;
+        let far = tokio::spawn({
+            let assembly = Arc::clone(&assembly);
+            async move { assembly.put(4, Bytes::from_static(b"ef")).await }
+        });
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        assert!(!far.is_finished());
+        assembly.put(0, Bytes::from_static(b"ab")).await;
+        assert_eq!(assembly.take().await.unwrap(), "ab");
+        far.await.unwrap();
+        assembly.end();
+        assert_eq!(assembly.take().await.unwrap(), "cd");
+        assert_eq!(assembly.take().await.unwrap(), "ef");
+        assert_eq!(assembly.take().await, None);
+        assert_eq!(assembly.next(), 6);
+    }
+}

@@ -1,0 +1,550 @@
+//! What holds a download together: it looks, twenty times a second and whenever a fetch ends, at what is known, and lets the
+//! lanes do what the plan has for them.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    mem,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use http::HeaderMap;
+use mptcp_socket::Spoken;
+use tokio::{
+    sync::oneshot,
+    task::{AbortHandle, JoinSet},
+    time::{MissedTickBehavior, interval},
+};
+use url::Url;
+
+use super::{
+    Options,
+    answer::Version,
+    checksum::Checksum,
+    fetch::{self, Ask, Failed},
+    judge::Judge,
+    outcome::{Downloaded, Head, Link, Progress, Strategy},
+    part::{Part, State},
+    plan::{LaneId, LeaseId, Order, Plan},
+    ranges::Ranges,
+    shared::{Lane, Shared, Sink},
+    ways::Ways,
+};
+use crate::{Client, Error, Response, client::Request, tls::TlsProblem};
+
+/// How often it looks.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// How often it tells how far it is.
+pub(super) const TELL_EVERY: Duration = Duration::from_millis(100);
+
+/// How often it may start anew.
+const RESTARTS: u32 = 3;
+
+pub(super) struct Engine {
+    pub(super) client: Client,
+    pub(super) request: Request,
+    pub(super) options: Options,
+    pub(super) order: Order,
+    pub(super) shared: Arc<Shared>,
+    pub(super) part: Option<Part>,
+    pub(super) tell_head: Option<oneshot::Sender<Head>>,
+    pub(super) head: Option<Head>,
+    pub(super) tasks: JoinSet<(LeaseId, LaneId, Result<(), Failed>)>,
+    pub(super) aborts: HashMap<LeaseId, AbortHandle>,
+    /// Clients of lanes, by lane.
+    pub(super) clients: HashMap<LaneId, Client>,
+    /// What can be told from another version of the body, if the server says.
+    pub(super) version: Option<Arc<Version>>,
+    /// Whether parts of it can be had.
+    pub(super) ranges: bool,
+    /// The URL that answered, the headers that were sent to it, and its address.
+    pub(super) url: Url,
+    pub(super) sent: HeaderMap,
+    pub(super) remote: Option<std::net::SocketAddr>,
+    pub(super) digests: Vec<Checksum>,
+    pub(super) ways: Ways,
+    pub(super) judge: Judge,
+    pub(super) striped: bool,
+    /// How many connections there may be; less than asked for, once the server has had enough.
+    pub(super) allowed: usize,
+    pub(super) started: Instant,
+    pub(super) told: Instant,
+    pub(super) busy_until: Option<Instant>,
+    pub(super) begun: bool,
+    pub(super) resumed: u64,
+    pub(super) requests: u32,
+    pub(super) failures: u32,
+    restarts: u32,
+    latest_failure: Option<Error>,
+    /// Whether the URL that redirects led to has failed, and the original one is asked.
+    back_to_origin: bool,
+}
+
+impl Engine {
+    pub(super) fn new(
+        client: Client,
+        request: Request,
+        mut options: Options,
+        sink: Sink,
+        order: Order,
+    ) -> Self {
+        let now = Instant::now();
+        let plan = Plan::new(u64::MAX, order, Ranges::default());
+        let ways = Ways::new(options.paths.take().unwrap_or(super::Paths::Off));
+        let allowed = options.connections;
+        Self {
+            url: request.url.clone(),
+            client,
+            request,
+            options,
+            order,
+            shared: Arc::new(Shared::new(plan, sink, now)),
+            part: None,
+            tell_head: None,
+            head: None,
+            tasks: JoinSet::new(),
+            aborts: HashMap::new(),
+            clients: HashMap::new(),
+            version: None,
+            ranges: false,
+            sent: HeaderMap::new(),
+            remote: None,
+            digests: Vec::new(),
+            ways,
+            judge: Judge::default(),
+            striped: false,
+            allowed,
+            started: now,
+            told: now,
+            busy_until: None,
+            begun: false,
+            resumed: 0,
+            requests: 0,
+            failures: 0,
+            restarts: 0,
+            latest_failure: None,
+            back_to_origin: false,
+        }
+    }
+
+    /// Downloads. `part`: the file it goes to; `state`: what an earlier one has left there.
+    pub(super) async fn run(
+        mut self,
+        part: Option<Part>,
+        state: Option<State>,
+        tell_head: Option<oneshot::Sender<Head>>,
+    ) -> Result<Downloaded, Error> {
+        (self.part, self.tell_head) = (part, tell_head);
+        let limit = self.request.timeout.or(self.client.timeout());
+        match limit {
+            None => self.download(state).await,
+            Some(after) => {
+                let phase = crate::Phase::Total;
+                tokio::time::timeout(after, self.download(state))
+                    .await
+                    .unwrap_or(Err(Error::Timeout { phase, after }))
+            }
+        }?;
+        self.conclude().await
+    }
+
+    async fn download(&mut self, state: Option<State>) -> Result<(), Error> {
+        self.begin(state).await?;
+        let mut ticks = interval(LOOK_EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            if self.shared.state().plan.is_complete() {
+                if self.settle().await? {
+                    return Ok(());
+                }
+                continue;
+            }
+            tokio::select! {
+                biased;
+                Some(joined) = self.tasks.join_next(), if !self.tasks.is_empty() => {
+                    if let Ok((lease, lane, result)) = joined {
+                        self.ended(lease, lane, result).await?;
+                    }
+                }
+                _ = ticks.tick() => {}
+            }
+            self.step().await?;
+        }
+    }
+
+    /// Everything has arrived: waits until it is where it belongs. A digest may still say that it is not right.
+    async fn settle(&mut self) -> Result<bool, Error> {
+        loop {
+            let idle: Vec<LeaseId> = {
+                let state = self.shared.state();
+                self.aborts.keys().copied().filter(|&lease| !state.is_held(lease)).collect()
+            };
+            // Those that are still in the middle of an answer are not needed any more, unless they are about to end.
+            for lease in idle {
+                let over = self.shared.state().plan.lease(lease).is_none_or(|lease| lease.pos < lease.limit);
+                if over {
+                    self.abort(lease);
+                }
+            }
+            let Ok(next) = tokio::time::timeout(LOOK_EVERY * 2, self.tasks.join_next()).await else {
+                if self.shared.state().any_held() {
+                    self.tell();
+                    continue;
+                }
+                break;
+            };
+            match next {
+                None => break,
+                Some(Ok((lease, lane, result))) => self.ended(lease, lane, result).await?,
+                Some(Err(_)) => {}
+            }
+        }
+        self.tasks.abort_all();
+        Ok(self.shared.state().plan.is_complete())
+    }
+
+    /// Tells how far it is.
+    pub(super) fn tell(&mut self) {
+        self.told = Instant::now();
+        if self.options.progress.is_none() {
+            return;
+        }
+        let progress = self.progress();
+        if let Some(look) = &mut self.options.progress {
+            look(&progress);
+        }
+    }
+
+    fn progress(&self) -> Progress {
+        let now = Instant::now();
+        let state = self.shared.state();
+        let total = Some(state.plan.total()).filter(|&total| total != u64::MAX && self.begun);
+        let quiet = now.duration_since(state.last);
+        let waiting = self.busy_until.and_then(|until| until.checked_duration_since(now));
+        let (bytes, links) = (state.plan.received().len(), links(&state.lanes));
+        drop(state);
+        Progress {
+            bytes,
+            total,
+            strategy: self.strategy(),
+            links,
+            stalled: (self.begun && quiet > Duration::from_secs(1)).then_some(quiet),
+            waiting,
+        }
+    }
+
+    fn strategy(&self) -> Strategy {
+        let state = self.shared.state();
+        let bringing = state.lanes.iter().filter(|lane| lane.received > 0).count();
+        let mptcp = || self.head.as_ref().is_some_and(|head| head.watch.spoken() == Spoken::Mptcp);
+        if self.striped && bringing > 1 {
+            Strategy::Striped
+        } else if mptcp() {
+            Strategy::Mptcp
+        } else {
+            Strategy::Single
+        }
+    }
+
+    /// Lets an answer flow.
+    pub(super) fn pump(&mut self, lease: LeaseId, response: Response) {
+        let shared = Arc::clone(&self.shared);
+        let abort = self.tasks.spawn(async move {
+            let result = fetch::pump(&shared, lease, response, 0, None).await;
+            (lease, 0, result)
+        });
+        self.aborts.insert(lease, abort);
+    }
+
+    /// Asks for what a lane has leased.
+    pub(super) fn fetch(&mut self, lease: LeaseId, lane: LaneId) {
+        let Some(version) = self.version.clone() else { return };
+        let (range, total) = {
+            let mut state = self.shared.state();
+            state.began(lease, Instant::now());
+            let Some(leased) = state.plan.lease(lease) else { return };
+            (leased.pos..leased.end, state.plan.total())
+        };
+        let mut request = self.template();
+        if !self.back_to_origin {
+            request.url = self.url.clone();
+            request.headers = self.sent.clone();
+        }
+        let client = self.client_of(lane);
+        if lane != 0 {
+            // It is another client's: its own protocol holds.
+            request.protocol = None;
+        }
+        let ask = Ask {
+            lease,
+            range,
+            total: (total != u64::MAX).then_some(total),
+            version,
+            whole_will_do: !self.striped,
+        };
+        let shared = Arc::clone(&self.shared);
+        let abort = self.tasks.spawn(async move {
+            let result = fetch::fetch(shared, client, request, ask).await;
+            (lease, lane, result)
+        });
+        self.aborts.insert(lease, abort);
+    }
+
+    /// Ends a fetch, and its connection with it; what it has not brought is free.
+    pub(super) fn abort(&mut self, lease: LeaseId) {
+        if let Some(abort) = self.aborts.remove(&lease) {
+            abort.abort();
+        }
+        self.shared.state().release(lease);
+    }
+
+    async fn ended(&mut self, lease: LeaseId, lane: LaneId, result: Result<(), Failed>) -> Result<(), Error> {
+        if self.aborts.remove(&lease).is_none() {
+            // Aborted while it was ending by itself.
+            return Ok(());
+        }
+        self.shared.state().release(lease);
+        self.requests += u32::from(lane != 0 || self.requests == 0);
+        let alone = self.aborts.is_empty();
+        match result {
+            Ok(()) => Ok(()),
+            Err(Failed::Error(error)) => self.failed(lane, error, alone).await,
+            Err(Failed::Refused(error)) if !alone || self.url != self.request.url && !self.back_to_origin => {
+                // Others still get it; or the original URL, where redirects have led away from it, leads elsewhere now.
+                self.back_to_origin |= alone;
+                self.failed(lane, error, alone).await
+            }
+            Err(Failed::Refused(error)) => Err(error),
+            Err(Failed::Busy(after, error)) => self.busy(lane, after, error, alone),
+            Err(Failed::NoRanges) if alone && self.options_whole() => {
+                self.no_more_stripes();
+                Ok(())
+            }
+            Err(Failed::NoRanges) => {
+                self.no_more_stripes();
+                Ok(())
+            }
+            // One server of several may have it in another form: whoever still gets the first one is to go on.
+            Err(Failed::Changed) if !alone => {
+                self.no_more_stripes();
+                Ok(())
+            }
+            Err(Failed::Changed) => {
+                let url = self.url.to_string();
+                self.restart(Error::Changed { url }).await
+            }
+            Err(Failed::Spoilt(range, error)) => {
+                if let Sink::Reader(_) = self.shared.sink {
+                    return Err(error);
+                }
+                if let Sink::File(pen) = &self.shared.sink
+                    && pen.forget(range).await.is_err()
+                {
+                    return Err(self.sink_failure().await);
+                }
+                self.failed(lane, error, alone).await
+            }
+            Err(Failed::Sink) => Err(self.sink_failure().await),
+        }
+    }
+
+    const fn options_whole(&self) -> bool {
+        !self.striped
+    }
+
+    /// Only one connection at a time from now on.
+    fn no_more_stripes(&mut self) {
+        self.ranges = false;
+        self.striped = false;
+        let mut state = self.shared.state();
+        for (index, lane) in state.lanes.iter_mut().enumerate() {
+            lane.retired = index != 0;
+        }
+    }
+
+    /// A connection has failed. Whatever it was, another may do.
+    async fn failed(&mut self, lane: LaneId, error: Error, alone: bool) -> Result<(), Error> {
+        self.failures += 1;
+        tracing::debug!(lane, %error, "a connection of a download has failed");
+        if alone && (self.options.retry_for.is_zero() || is_final(&error)) {
+            return Err(error);
+        }
+        if self.version.is_none() {
+            return self.restart(error).await;
+        }
+        let mut state = self.shared.state();
+        if let Some(lane) = state.lanes.get_mut(lane) {
+            lane.fails += 1;
+            // The first time at once: most connections that end can be replaced.
+            let wait = if lane.fails == 1 { 0 } else { 100u64 << lane.fails.min(7) };
+            let wait = wait.min(if lane.interface.is_some() && !alone { 30_000 } else { 2_000 });
+            lane.ready_at = Instant::now() + Duration::from_millis(wait);
+        }
+        drop(state);
+        if !matches!(error, Error::GaveUp { .. }) {
+            self.latest_failure = Some(error);
+        }
+        Ok(())
+    }
+
+    /// The server asks for a pause.
+    fn busy(
+        &mut self,
+        lane: LaneId,
+        after: Option<Duration>,
+        error: Error,
+        alone: bool,
+    ) -> Result<(), Error> {
+        let wait = after.unwrap_or(Duration::from_secs(1));
+        let allowed = self.options.retry_for;
+        let now = Instant::now();
+        let mut state = self.shared.state();
+        if !alone {
+            // Those who are being served are enough.
+            self.allowed = self.aborts.len().max(1);
+            if let Some(lane) = state.lanes.get_mut(lane) {
+                lane.ready_at = now + wait.min(allowed);
+            }
+            return Ok(());
+        }
+        if now.duration_since(state.last).saturating_add(wait) > allowed {
+            return Err(match error {
+                Error::Status { status, url } if after.is_some() => Error::Busy { status, url, after: wait },
+                error => error,
+            });
+        }
+        for lane in &mut state.lanes {
+            lane.ready_at = lane.ready_at.max(now + wait);
+        }
+        drop(state);
+        self.busy_until = Some(now + wait);
+        self.latest_failure = Some(error);
+        Ok(())
+    }
+
+    /// Begins again with the first byte, if that can be.
+    async fn restart(&mut self, error: Error) -> Result<(), Error> {
+        let delivered = matches!(&self.shared.sink, Sink::Reader(assembly) if assembly.is_begun());
+        self.restarts += 1;
+        if delivered || self.restarts > RESTARTS || self.options.retry_for.is_zero() {
+            return Err(error);
+        }
+        self.tasks = JoinSet::new();
+        for lease in mem::take(&mut self.aborts).into_keys() {
+            self.shared.state().release(lease);
+        }
+        self.striped = false;
+        self.back_to_origin = false;
+        self.judge = Judge::default();
+        self.clients.clear();
+        self.begin(None).await
+    }
+
+    pub(super) async fn sink_reset(&mut self) -> Result<(), Error> {
+        let outcome = match &self.shared.sink {
+            Sink::File(pen) => pen.reset().await,
+            Sink::Reader(assembly) => {
+                assembly.reset();
+                Ok(())
+            }
+            Sink::Nowhere => Ok(()),
+        };
+        if outcome.is_err() { Err(self.sink_failure().await) } else { Ok(()) }
+    }
+
+    pub(super) async fn sink_name(&mut self, state: State) -> Result<(), Error> {
+        let Sink::File(pen) = &self.shared.sink else { return Ok(()) };
+        if pen.name(state).await.is_err() { Err(self.sink_failure().await) } else { Ok(()) }
+    }
+
+    async fn sink_failure(&mut self) -> Error {
+        match &mut self.part {
+            Some(part) => part.failure().await,
+            None => super::aborted(),
+        }
+    }
+
+    /// Whether nothing has come for too long.
+    pub(super) fn give_up(&mut self, now: Instant) -> Result<(), Error> {
+        let last = self.shared.state().last;
+        let last = self.busy_until.map_or(last, |until| until.max(last));
+        let after = self.options.retry_for;
+        // Without retries, the client's own limits are the only ones.
+        if after.is_zero() || self.version.is_none() || now.saturating_duration_since(last) <= after {
+            return Ok(());
+        }
+        let source =
+            self.latest_failure.take().unwrap_or(Error::Timeout { phase: crate::Phase::Read, after });
+        Err(Error::GaveUp { after, source: Box::new(source) })
+    }
+
+    /// All is there: checks it, and hands it over.
+    async fn conclude(mut self) -> Result<Downloaded, Error> {
+        self.tell();
+        let total = self.shared.state().plan.total();
+        let digests: Vec<Checksum> =
+            self.options.checksum.take().into_iter().chain(mem::take(&mut self.digests)).collect();
+        let verified = !digests.is_empty();
+        if let Some(part) = self.part.take() {
+            let check = move |file: &std::fs::File| check(file, &digests);
+            part.finish(total, check).await?;
+        }
+        let strategy = self.strategy();
+        let Some(head) = self.head.take() else { return Err(super::aborted()) };
+        let state = self.shared.state();
+        Ok(Downloaded {
+            status: head.status,
+            url: head.url,
+            version: head.version,
+            headers: head.headers,
+            bytes: total,
+            resumed: self.resumed,
+            strategy,
+            links: links(&state.lanes),
+            requests: self.requests,
+            failures: self.failures,
+            elapsed: self.started.elapsed(),
+            connect_time: head.connect_time,
+            max_gap: state.max_gap,
+            transport: head.watch.transport(),
+            verified,
+        })
+    }
+}
+
+/// Reads a finished file, and compares.
+fn check(file: &std::fs::File, digests: &[Checksum]) -> Result<(), Error> {
+    for checksum in digests {
+        let mut hasher = checksum.hasher();
+        hasher.read(file).map_err(|source| Error::File { path: "the downloaded file".into(), source })?;
+        checksum.check(hasher)?;
+    }
+    Ok(())
+}
+
+/// What each interface has brought, over all lanes.
+fn links(lanes: &[Lane]) -> Vec<Link> {
+    let mut sums: BTreeMap<String, u64> = BTreeMap::new();
+    for (interface, bytes) in lanes.iter().flat_map(Lane::links) {
+        *sums.entry(interface).or_default() += bytes;
+    }
+    sums.into_iter().map(|(interface, bytes)| Link { interface, bytes }).collect()
+}
+
+/// Whether trying again can't help.
+fn is_final(error: &Error) -> bool {
+    match error {
+        Error::Tls { problem, .. } => TlsProblem::is_certificate(problem),
+        Error::BadUrl { .. }
+        | Error::Invalid { .. }
+        | Error::TooManyRedirects { .. }
+        | Error::Redirect { .. }
+        | Error::HeadersTooLarge { .. }
+        | Error::TlsFile { .. }
+        | Error::TlsSetup(_)
+        | Error::RequestBody(_)
+        | Error::File { .. } => true,
+        _ => false,
+    }
+}

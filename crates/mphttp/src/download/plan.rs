@@ -1,0 +1,328 @@
+//! Who fetches which bytes. Pure: no I/O, no clock; speeds are told.
+//!
+//! Every byte of the body is received, free, or *leased* to a lane (a connection, or the way to one): always exactly one of
+//! the three. A lane that has nothing to do takes what is free; where nothing is, it takes a share of what another lane has
+//! still before it, such that both end at the same time. So a fast link relieves a slow one, whatever either turns out to
+//! be, and a dead one is relieved of everything. Requests are few and large, since each costs a round trip.
+
+use std::ops::Range;
+
+use super::ranges::Ranges;
+
+/// Less than this is not worth a request of its own, in bytes.
+const LEAST: u64 = 64 << 10;
+
+/// Nor is what saves less time than this beyond the request's own, in seconds.
+const LEAST_SECONDS: f64 = 0.03;
+
+/// What a lane of unknown speed that has failed before is trusted with, in bytes.
+const PROBE: u64 = 256 << 10;
+
+/// In order: how long a piece is to take, in seconds, and how many of them fit into the window.
+const PIECE_SECONDS: f64 = 0.5;
+const PIECES: u64 = 8;
+
+/// A lane that has been silent for so many seconds is given up.
+pub(super) const LOST_SECONDS: f64 = 2.0;
+
+/// The number of a lane.
+pub(super) type LaneId = usize;
+
+/// The number of a lease, never used again.
+pub(super) type LeaseId = u64;
+
+/// In which order the bytes are wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Order {
+    /// Any: they go to a file.
+    Any,
+    /// From the first to the last, at most so many bytes ahead of who reads them.
+    Sequential { window: u64 },
+}
+
+/// What is known of a lane.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Speed {
+    /// Bytes a second; `None` before it has been measured.
+    pub(super) rate: Option<f64>,
+    /// Seconds from a request to its first byte.
+    pub(super) latency: f64,
+    /// For how many seconds it has received nothing of what it asked for, if that is longer than usual.
+    pub(super) stalled: Option<f64>,
+    /// Whether its latest attempt failed.
+    pub(super) suspect: bool,
+}
+
+/// Bytes that a lane fetches: `pos..end` are still to come.
+#[derive(Clone, Debug)]
+pub(super) struct Lease {
+    pub(super) id: LeaseId,
+    pub(super) lane: LaneId,
+    pub(super) pos: u64,
+    pub(super) end: u64,
+    /// How far the answer reaches, which may be further than is wanted of it now.
+    pub(super) limit: u64,
+}
+
+impl Lease {
+    pub(super) fn left(&self) -> u64 {
+        self.end - self.pos
+    }
+}
+
+/// What to do with bytes that have arrived: those before are not wanted (any more).
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Arrived {
+    /// Where they belong.
+    pub(super) offset: u64,
+    /// How many of them are wanted.
+    pub(super) len: usize,
+    /// Whether no more are.
+    pub(super) over: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct Plan {
+    total: u64,
+    order: Order,
+    /// How much has been read, in order.
+    read: u64,
+    received: Ranges,
+    free: Ranges,
+    leases: Vec<Lease>,
+    next: LeaseId,
+}
+
+impl Plan {
+    /// A plan for a body of `total` bytes, of which those in `received` are there already.
+    pub(super) fn new(total: u64, order: Order, received: Ranges) -> Self {
+        let free = received.missing(0..total);
+        Self { total, order, read: 0, received, free, leases: Vec::new(), next: 0 }
+    }
+
+    /// Numbers its leases on where another plan's end.
+    pub(super) const fn follow(&mut self, other: &Self) {
+        self.next = other.next;
+    }
+
+    pub(super) const fn total(&self) -> u64 {
+        self.total
+    }
+
+    /// The length has turned out to be this.
+    pub(super) fn set_total(&mut self, total: u64) {
+        for lease in &mut self.leases {
+            lease.end = lease.end.min(total).max(lease.pos);
+            lease.limit = lease.limit.min(total);
+        }
+        self.free.remove(total..u64::MAX);
+        self.total = total;
+    }
+
+    pub(super) const fn received(&self) -> &Ranges {
+        &self.received
+    }
+
+    pub(super) fn is_complete(&self) -> bool {
+        self.received.len() >= self.total
+    }
+
+    /// Bytes that are neither here nor asked for.
+    pub(super) fn has_free(&self) -> bool {
+        self.free.iter().any(|range| range.start < self.horizon())
+    }
+
+    pub(super) fn leases(&self) -> &[Lease] {
+        &self.leases
+    }
+
+    pub(super) fn lease(&self, id: LeaseId) -> Option<&Lease> {
+        self.leases.iter().find(|lease| lease.id == id)
+    }
+
+    fn lease_mut(&mut self, id: LeaseId) -> Option<&mut Lease> {
+        self.leases.iter_mut().find(|lease| lease.id == id)
+    }
+
+    pub(super) fn of_lane(&self, lane: LaneId) -> impl Iterator<Item = &Lease> {
+        self.leases.iter().filter(move |lease| lease.lane == lane)
+    }
+
+    /// Bytes up to `read` have been read.
+    pub(super) fn set_read(&mut self, read: u64) {
+        self.read = read;
+    }
+
+    /// Bytes from here on are not wanted yet.
+    pub(super) fn horizon(&self) -> u64 {
+        match self.order {
+            Order::Any => u64::MAX,
+            Order::Sequential { window } => self.read.saturating_add(window),
+        }
+    }
+
+    /// The first byte that nobody has received.
+    pub(super) fn first_missing(&self) -> u64 {
+        self.received.starting_at(0).map_or(0, |range| range.end)
+    }
+
+    /// The first byte that is neither here nor asked for.
+    pub(super) fn first_free(&self) -> Option<u64> {
+        self.free.iter().next().map(|range| range.start)
+    }
+
+    /// Leases everything from `start` to the end of the free range there.
+    pub(super) fn lease_all_from(&mut self, lane: LaneId, start: u64) -> LeaseId {
+        let end = self.free.iter().find(|range| range.contains(&start)).map_or(start, |range| range.end);
+        self.grant(lane, start..end)
+    }
+
+    fn grant(&mut self, lane: LaneId, range: Range<u64>) -> LeaseId {
+        let id = self.next;
+        self.next += 1;
+        self.free.remove(range.clone());
+        let Range { start, end } = range;
+        self.leases.push(Lease { id, lane, pos: start, end, limit: end });
+        id
+    }
+
+    /// `len` more bytes have arrived for a lease, the next ones after those before.
+    pub(super) fn arrived(&mut self, id: LeaseId, len: usize) -> Arrived {
+        let Some(lease) = self.lease_mut(id) else { return Arrived { offset: 0, len: 0, over: true } };
+        let wanted = (len as u64).min(lease.left());
+        let offset = lease.pos;
+        lease.pos += wanted;
+        let over = lease.pos >= lease.end;
+        self.received.insert(offset..offset + wanted);
+        Arrived { offset, len: usize::try_from(wanted).unwrap_or(len), over }
+    }
+
+    /// What arrived from `range` on was not what it should be: it is wanted again.
+    pub(super) fn spoilt(&mut self, range: Range<u64>) {
+        self.received.remove(range.clone());
+        self.free.insert(range);
+    }
+
+    /// A lease is over, for whatever reason; what of it has not arrived is free again.
+    pub(super) fn release(&mut self, id: LeaseId) -> Option<Lease> {
+        let index = self.leases.iter().position(|lease| lease.id == id)?;
+        let lease = self.leases.swap_remove(index);
+        self.free.insert(lease.pos..lease.end);
+        Some(lease)
+    }
+
+    /// Lets a lease go on to what is free after it, if its answer reaches that far.
+    pub(super) fn extend(&mut self, id: LeaseId) -> bool {
+        let free = self.lease(id).and_then(|lease| {
+            let free = self.free.starting_at(lease.end)?;
+            let end = free.end.min(lease.limit);
+            (end > free.start).then_some(free.start..end)
+        });
+        let Some(free) = free else { return false };
+        self.free.remove(free.clone());
+        if let Some(lease) = self.lease_mut(id) {
+            lease.end = free.end;
+        }
+        true
+    }
+
+    /// In order: ends leases early, so that no answer goes on for longer than is useful beside those of others.
+    pub(super) fn shorten(&mut self, id: LeaseId, ahead: u64) {
+        let Some(lease) = self.lease_mut(id) else { return };
+        let end = lease.pos.saturating_add(ahead).min(lease.end);
+        let free = end..lease.end;
+        lease.end = end;
+        self.free.insert(free);
+    }
+
+    /// Gives a lane that has nothing (more) to do something, if there is anything that it can do in time.
+    pub(super) fn take(&mut self, lane: LaneId, speed: &impl Fn(LaneId) -> Speed) -> Option<LeaseId> {
+        let range = match self.order {
+            Order::Any => self.any(lane, speed),
+            Order::Sequential { window } => self.next_piece(lane, window, speed),
+        }?;
+        Some(self.grant(lane, range))
+    }
+
+    fn any(&mut self, lane: LaneId, speed: &impl Fn(LaneId) -> Speed) -> Option<Range<u64>> {
+        let mine = speed(lane);
+        let most = if mine.rate.is_none() && mine.suspect { PROBE } else { u64::MAX };
+        if let Some(range) = self.free.iter().max_by_key(|range| range.end - range.start) {
+            return Some(range.start..range.end.min(range.start.saturating_add(most)));
+        }
+        // Whoever would take longest.
+        let time = |lease: &Lease| {
+            let theirs = speed(lease.lane);
+            let rate = if theirs.stalled.is_some() { Some(1.0) } else { theirs.rate.or(mine.rate) };
+            lease.left() as f64 / rate.unwrap_or(1e6).max(1.0)
+        };
+        let victim = self
+            .leases
+            .iter()
+            .filter(|lease| lease.lane != lane && lease.left() > 0)
+            .max_by(|a, b| time(a).total_cmp(&time(b)))?;
+        let share = share(victim, &mine, &speed(victim.lane))?;
+        self.steal(victim.id, share.min(most))
+    }
+
+    /// Takes the last `share` bytes of a lease.
+    fn steal(&mut self, id: LeaseId, share: u64) -> Option<Range<u64>> {
+        let victim = self.lease_mut(id)?;
+        let range = victim.end - share.min(victim.left())..victim.end;
+        victim.end = range.start;
+        (range.start < range.end).then_some(range)
+    }
+
+    fn next_piece(
+        &mut self,
+        lane: LaneId,
+        window: u64,
+        speed: &impl Fn(LaneId) -> Speed,
+    ) -> Option<Range<u64>> {
+        let (mine, horizon, first) = (speed(lane), self.horizon(), self.first_missing());
+        // Whoever holds up everything is relieved, if there is no hope that it comes by itself.
+        let head =
+            self.leases.iter().find(|lease| lease.pos == first && lease.lane != lane && lease.left() > 0);
+        if let Some(head) = head
+            && speed(head.lane).stalled.is_some()
+        {
+            let (id, left) = (head.id, head.left());
+            return self.steal(id, left);
+        }
+        let most = (window / PIECES).max(1);
+        let size = match mine.rate {
+            Some(rate) => (rate * PIECE_SECONDS) as u64,
+            None => PROBE,
+        };
+        let size = size.clamp(PROBE.min(most), most);
+        let free = self.free.iter().find(|range| range.start < horizon)?;
+        Some(free.start..free.end.min(free.start.saturating_add(size)).min(horizon))
+    }
+}
+
+/// How much of a lease another lane should take, so that both end together; `None` if it is not worth it.
+fn share(victim: &Lease, mine: &Speed, theirs: &Speed) -> Option<u64> {
+    let left = victim.left();
+    match theirs.stalled {
+        // Nothing will come any more.
+        Some(seconds) if seconds > LOST_SECONDS => return Some(left),
+        // Perhaps something will: half of it is what the other could do if it came back.
+        Some(_) => return Some(left.div_ceil(2)),
+        None => {}
+    }
+    let (mine_rate, theirs_rate) = match (mine.rate, theirs.rate) {
+        (Some(mine), Some(theirs)) => (mine, theirs),
+        // Who is not known is taken for an equal.
+        (Some(rate), None) | (None, Some(rate)) => (rate, rate),
+        (None, None) => (1.0, 1.0),
+    };
+    if mine_rate <= 0.0 {
+        return None;
+    }
+    // While the request is on its way the victim goes on.
+    let rest = (left as f64 - theirs_rate * mine.latency).max(0.0);
+    let share = (rest * mine_rate / (mine_rate + theirs_rate)) as u64;
+    // What is won must be worth the request, and the victim's connection, which is lost with it.
+    let won = share as f64 / theirs_rate;
+    (share >= LEAST && won > 2.0 * mine.latency + LEAST_SECONDS).then_some(share)
+}

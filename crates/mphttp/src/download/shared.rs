@@ -1,0 +1,402 @@
+//! What all who work on a download know: the plan, the lanes and how fast they are, and where bytes go.
+
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use mptcp_socket::{Transport, Watch};
+
+use super::{
+    assembly::Assembly,
+    part::{Pen, Stopped},
+    plan::{Arrived, LaneId, LeaseId, Plan, Speed},
+};
+
+/// Over how long a speed is measured, and from when on it is known.
+const METER_WINDOW: Duration = Duration::from_millis(400);
+const METER_LEAST: Duration = Duration::from_millis(80);
+
+/// Silence that is no news; on a lane with a longer round trip, so many of them.
+const QUIET: f64 = 0.3;
+const QUIET_LATENCIES: f64 = 4.0;
+
+/// Silence that is no news before the first byte of an answer.
+const QUIET_AT_FIRST: f64 = 1.0;
+
+/// What is taken for a lane's latency, in seconds, before it is known.
+const LATENCY: f64 = 0.2;
+
+/// Where bytes are put.
+pub(super) enum Sink {
+    File(Pen),
+    Reader(Arc<Assembly>),
+    Nowhere,
+}
+
+impl Sink {
+    pub(super) async fn put(&self, offset: u64, bytes: Bytes) -> Result<(), Stopped> {
+        match self {
+            Self::File(pen) => pen.put(offset, bytes).await,
+            Self::Reader(assembly) => {
+                assembly.put(offset, bytes).await;
+                Ok(())
+            }
+            Self::Nowhere => Ok(()),
+        }
+    }
+}
+
+/// Shared by the engine and its fetches.
+pub(super) struct Shared {
+    state: Mutex<State>,
+    pub(super) sink: Sink,
+}
+
+pub(super) struct State {
+    pub(super) plan: Plan,
+    pub(super) lanes: Vec<Lane>,
+    activity: HashMap<LeaseId, Activity>,
+    /// When bytes last came, over whatever lane; before the first, when it all began.
+    pub(super) last: Instant,
+    pub(super) max_gap: Duration,
+    /// Bytes that came from the network, those that were not wanted left out.
+    pub(super) received: u64,
+}
+
+/// A way to the server, with the connections made over it.
+pub(super) struct Lane {
+    /// The interface; `None`: as the routes say.
+    pub(super) interface: Option<String>,
+    meter: Meter,
+    /// Seconds from a request to its first byte.
+    pub(super) latency: Option<f64>,
+    /// Failures since the last success.
+    pub(super) fails: u32,
+    /// Nothing is asked of it before.
+    pub(super) ready_at: Instant,
+    /// Whether others have taken its place.
+    pub(super) retired: bool,
+    pub(super) received: u64,
+    /// Connections whose bytes are not yet among `links`.
+    connections: Vec<Connection>,
+    /// Bytes by interface, of connections that are done with.
+    links: BTreeMap<String, u64>,
+}
+
+/// A connection in use.
+struct Connection {
+    lease: LeaseId,
+    watch: Watch,
+    received: u64,
+}
+
+/// What a lease is doing.
+#[derive(Clone, Copy)]
+struct Activity {
+    /// When it last received something, or began.
+    since: Instant,
+    answered: bool,
+    /// Bytes that have arrived wait for the disk or the reader.
+    held: bool,
+}
+
+impl Lane {
+    pub(super) fn new(interface: Option<String>, now: Instant) -> Self {
+        Self {
+            interface,
+            meter: Meter::default(),
+            latency: None,
+            fails: 0,
+            ready_at: now,
+            retired: false,
+            received: 0,
+            connections: Vec::new(),
+            links: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn rate(&self) -> Option<f64> {
+        self.meter.rate
+    }
+
+    /// Takes this for its rate, in bytes a second, until it is measured.
+    pub(super) const fn presume(&mut self, rate: f64) {
+        self.meter.rate = Some(rate);
+    }
+
+    /// The connection that it uses now, the latest if there are several.
+    pub(super) fn watch(&self) -> Option<&Watch> {
+        self.connections.last().map(|connection| &connection.watch)
+    }
+
+    /// Bytes by interface.
+    pub(super) fn links(&self) -> BTreeMap<String, u64> {
+        let mut links = self.links.clone();
+        for connection in &self.connections {
+            self.account(connection, &mut links);
+        }
+        links
+    }
+
+    fn account(&self, connection: &Connection, links: &mut BTreeMap<String, u64>) {
+        if connection.received == 0 {
+            return;
+        }
+        if let Some(name) = &self.interface {
+            *links.entry(name.clone()).or_default() += connection.received;
+            return;
+        }
+        for (name, share) in shares(&connection.watch.transport()) {
+            *links.entry(name).or_default() += (share * connection.received as f64).round() as u64;
+        }
+    }
+}
+
+/// Which interface has carried which share of what a connection has received.
+fn shares(transport: &Transport) -> BTreeMap<String, f64> {
+    let mut bytes: BTreeMap<String, u64> = BTreeMap::new();
+    for path in transport.paths.iter().chain(&transport.gone) {
+        let name = path.interface.clone();
+        let name =
+            name.or_else(|| Some(path.local?.ip().to_string())).unwrap_or_else(|| "unknown".to_owned());
+        *bytes.entry(name).or_default() += path.bytes_received.unwrap_or(0);
+    }
+    let sum = bytes.values().sum::<u64>();
+    if sum == 0 {
+        // A system that doesn't count: the first path stands for all.
+        return bytes.into_keys().take(1).map(|name| (name, 1.0)).collect();
+    }
+    bytes
+        .into_iter()
+        .map(|(name, bytes)| (name, bytes as f64 / sum as f64))
+        .filter(|(_, share)| *share > 0.0)
+        .collect()
+}
+
+impl Shared {
+    pub(super) fn new(plan: Plan, sink: Sink, now: Instant) -> Self {
+        let state = State {
+            plan,
+            lanes: Vec::new(),
+            activity: HashMap::new(),
+            last: now,
+            max_gap: Duration::ZERO,
+            received: 0,
+        };
+        Self { state: Mutex::new(state), sink }
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Begins with another plan; who has brought what so far stays known.
+    pub(super) fn restart(&mut self, mut plan: Plan, now: Instant) {
+        plan.follow(&self.plan);
+        self.plan = plan;
+        self.activity.clear();
+        if self.lanes.is_empty() {
+            self.lanes.push(Lane::new(None, now));
+        }
+        for (index, lane) in self.lanes.iter_mut().enumerate() {
+            lane.retired = index != 0;
+        }
+        self.last = now;
+    }
+
+    /// Whether a lease's bytes wait for whoever takes them.
+    pub(super) fn is_held(&self, lease: LeaseId) -> bool {
+        self.activity.get(&lease).is_some_and(|activity| activity.held)
+    }
+
+    pub(super) fn any_held(&self) -> bool {
+        self.activity.values().any(|activity| activity.held)
+    }
+
+    /// Whether any other lane is bringing something.
+    pub(super) fn lanes_alive(&self, lane: LaneId, now: Instant) -> bool {
+        self.plan.leases().iter().any(|lease| {
+            lease.lane != lane
+                && self.activity.get(&lease.id).is_some_and(|activity| activity.answered)
+                && self.silence(lease.id, lease.lane, now).is_none()
+        })
+    }
+
+    /// Whether the first connection is plain TCP over this interface, so that it needs no other.
+    pub(super) fn covered(&self, interface: &str) -> bool {
+        let Some(lane) = self.lanes.first() else { return false };
+        let busy = self.plan.of_lane(0).any(|lease| lease.left() > 0);
+        let transport = lane.watch().map(Watch::transport).filter(|_| busy);
+        transport.is_some_and(|transport| {
+            let mut paths = transport.paths.iter();
+            paths.len() == 1 && paths.all(|path| path.interface.as_deref() == Some(interface))
+        })
+    }
+
+    /// A request for a lease goes out.
+    pub(super) fn began(&mut self, lease: LeaseId, now: Instant) {
+        self.activity.insert(lease, Activity { since: now, answered: false, held: false });
+    }
+
+    /// It is answered, over this connection.
+    pub(super) fn answered(&mut self, lease: LeaseId, latency: Duration, watch: Watch, now: Instant) {
+        let Some(lane) = self.plan.lease(lease).and_then(|lease| self.lanes.get_mut(lease.lane)) else {
+            return;
+        };
+        // The least says most of the way: the first one had a connection to make.
+        let latency = latency.as_secs_f64();
+        lane.latency = Some(lane.latency.map_or(latency, |known| known.min(latency)));
+        lane.connections.push(Connection { lease, watch, received: 0 });
+        if let Some(activity) = self.activity.get_mut(&lease) {
+            *activity = Activity { since: now, answered: true, held: false };
+        }
+    }
+
+    /// Bytes have come for a lease.
+    pub(super) fn arrived(&mut self, lease: LeaseId, len: usize, now: Instant) -> Arrived {
+        let lane = self.plan.lease(lease).map(|lease| lease.lane);
+        let mut arrived = self.plan.arrived(lease, len);
+        if arrived.over && self.plan.extend(lease) {
+            arrived.over = false;
+        }
+        if arrived.len > 0 {
+            self.max_gap = self.max_gap.max(now.duration_since(self.last));
+            self.last = now;
+            self.received += arrived.len as u64;
+            if let Some(lane) = lane.and_then(|lane| self.lanes.get_mut(lane)) {
+                lane.fails = 0;
+                lane.received += arrived.len as u64;
+                let connection = lane.connections.iter_mut().find(|connection| connection.lease == lease);
+                if let Some(connection) = connection {
+                    connection.received += arrived.len as u64;
+                }
+            }
+        }
+        arrived
+    }
+
+    /// Whether the lease's bytes wait for whoever takes them.
+    pub(super) fn held(&mut self, lease: LeaseId, held: bool, now: Instant) {
+        if let Some(activity) = self.activity.get_mut(&lease) {
+            activity.held = held;
+            activity.since = now;
+        }
+    }
+
+    /// A lease is over.
+    pub(super) fn release(&mut self, id: LeaseId) {
+        self.activity.remove(&id);
+        let Some(lease) = self.plan.release(id) else { return };
+        let Some(lane) = self.lanes.get_mut(lease.lane) else { return };
+        let (done, going) =
+            std::mem::take(&mut lane.connections).into_iter().partition(|connection| connection.lease == id);
+        let done: Vec<Connection> = done;
+        lane.connections = going;
+        let mut links = std::mem::take(&mut lane.links);
+        for connection in &done {
+            lane.account(connection, &mut links);
+        }
+        lane.links = links;
+    }
+
+    /// How long a lease has been silent, in seconds, if that is longer than usual.
+    pub(super) fn silence(&self, id: LeaseId, lane: LaneId, now: Instant) -> Option<f64> {
+        let activity = self.activity.get(&id).filter(|activity| !activity.held)?;
+        let latency = self.lanes.get(lane).and_then(|lane| lane.latency).unwrap_or(LATENCY);
+        let quiet = if activity.answered { QUIET } else { QUIET_AT_FIRST };
+        let silent = now.duration_since(activity.since).as_secs_f64();
+        (silent > quiet.max(QUIET_LATENCIES * latency)).then_some(silent)
+    }
+
+    /// What is known of a lane's speed.
+    pub(super) fn speed(&self, id: LaneId, now: Instant) -> Speed {
+        let Some(lane) = self.lanes.get(id) else {
+            return Speed { rate: None, latency: LATENCY, stalled: None, suspect: true };
+        };
+        let silences: Option<Vec<f64>> =
+            self.plan.of_lane(id).map(|lease| self.silence(lease.id, id, now)).collect();
+        // Stalled is a lane all of whose leases are.
+        let stalled = silences.and_then(|all| all.into_iter().reduce(f64::min));
+        Speed {
+            rate: lane.rate(),
+            latency: lane.latency.unwrap_or(LATENCY),
+            stalled,
+            suspect: lane.fails > 0,
+        }
+    }
+
+    /// Gives a lane something to do, if there is anything.
+    pub(super) fn take(&mut self, lane: LaneId, now: Instant) -> Option<LeaseId> {
+        // What is known is looked up before the plan changes.
+        let speeds: Vec<Speed> = (0..self.lanes.len()).map(|lane| self.speed(lane, now)).collect();
+        let unknown = self.speed(usize::MAX, now);
+        self.plan.take(lane, &|lane| speeds.get(lane).copied().unwrap_or(unknown))
+    }
+
+    /// Measures all lanes.
+    pub(super) fn measure(&mut self, now: Instant) {
+        for index in 0..self.lanes.len() {
+            let busy = self.plan.of_lane(index).any(|lease| {
+                self.activity.get(&lease.id).is_some_and(|activity| activity.answered && !activity.held)
+            });
+            if let Some(lane) = self.lanes.get_mut(index) {
+                lane.meter.look(busy, lane.received, now);
+            }
+        }
+    }
+}
+
+/// Measures a speed.
+#[derive(Default)]
+struct Meter {
+    looks: VecDeque<(Instant, u64)>,
+    /// Bytes a second, the latest known.
+    rate: Option<f64>,
+}
+
+impl Meter {
+    /// Takes note of how much there is now. While there is nothing to do, a speed stays what it was.
+    fn look(&mut self, busy: bool, received: u64, now: Instant) {
+        if !busy {
+            self.looks.clear();
+            return;
+        }
+        self.looks.push_back((now, received));
+        while self.looks.get(1).is_some_and(|(at, _)| now.duration_since(*at) >= METER_WINDOW) {
+            self.looks.pop_front();
+        }
+        let Some(&(at, before)) = self.looks.front() else { return };
+        let elapsed = now.duration_since(at);
+        if elapsed >= METER_LEAST && received > before {
+            self.rate = Some((received - before) as f64 / elapsed.as_secs_f64());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_speed_is_that_of_the_last_moments_and_stays_while_idle() {
+        let start = Instant::now();
+        let mut meter = Meter::default();
+        let at = |tick: u32| start + Duration::from_millis(50) * tick;
+        for tick in 0..20 {
+            meter.look(true, u64::from(tick) * 50_000, at(tick));
+        }
+        assert!((meter.rate.unwrap() - 1e6).abs() < 1.0);
+        for tick in 20..40 {
+            meter.look(true, 950_000 + u64::from(tick - 19) * 5_000, at(tick));
+        }
+        assert!((meter.rate.unwrap() - 1e5).abs() < 1.0);
+        meter.look(false, 2_000_000, at(41));
+        meter.look(true, 2_000_000, at(100));
+        assert!((meter.rate.unwrap() - 1e5).abs() < 1.0);
+    }
+}
