@@ -12,10 +12,9 @@
 #[path = "support/lab.rs"]
 mod support;
 
-use std::{process::ExitCode, thread, time::Duration};
+use std::{process::ExitCode, time::Duration};
 
 use netlab::{LinkSpec, Rate};
-use serde_json::Value;
 use support::{Bench, MEGABYTE, seconds};
 
 fn main() -> ExitCode {

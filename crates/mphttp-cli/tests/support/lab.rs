@@ -1,5 +1,7 @@
 //! Two hosts with links between them, `mphttp serve` on one and `mphttp get` on the other.
 
+#![allow(dead_code, reason = "two tests share it, and neither uses all of it")]
+
 use std::{
     fs,
     io::{BufRead, BufReader, Write},

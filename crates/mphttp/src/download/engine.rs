@@ -41,6 +41,14 @@ pub(super) const TELL_EVERY: Duration = Duration::from_millis(100);
 /// How often it may start anew.
 const RESTARTS: u32 = 3;
 
+/// Where the trial of Multipath TCP is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Trial {
+    Before,
+    Running,
+    Over,
+}
+
 pub(super) struct Engine {
     pub(super) client: Client,
     pub(super) request: Request,
@@ -66,6 +74,8 @@ pub(super) struct Engine {
     pub(super) ways: Ways,
     pub(super) judge: Judge,
     pub(super) striped: bool,
+    /// Whether bound connections bring something until it is known how Multipath TCP does.
+    pub(super) trial: Trial,
     /// How many connections there may be; less than asked for, once the server has had enough.
     pub(super) allowed: usize,
     pub(super) started: Instant,
@@ -114,6 +124,7 @@ impl Engine {
             ways,
             judge: Judge::default(),
             striped: false,
+            trial: Trial::Before,
             allowed,
             started: now,
             told: now,
@@ -276,6 +287,7 @@ impl Engine {
             // It is another client's: its own protocol holds.
             request.protocol = None;
         }
+        tracing::debug!(lane, lease, from = range.start, to = range.end, "asking for a part");
         let ask = Ask {
             lease,
             range,
@@ -304,6 +316,8 @@ impl Engine {
             // Aborted while it was ending by itself.
             return Ok(());
         }
+        let lease_left = self.shared.state().plan.lease(lease).map(|lease| lease.left());
+        tracing::debug!(lane, lease, left = lease_left, "a part has ended");
         self.shared.state().release(lease);
         self.requests += u32::from(lane != 0 || self.requests == 0);
         let alone = self.aborts.is_empty();
@@ -380,6 +394,8 @@ impl Engine {
             let wait = if lane.fails == 1 { 0 } else { 100u64 << lane.fails.min(7) };
             let wait = wait.min(if lane.interface.is_some() && !alone { 30_000 } else { 2_000 });
             lane.ready_at = Instant::now() + Duration::from_millis(wait);
+            // Beside bound lanes, the routes are of use only while they lead to the interface that they led to.
+            lane.retired |= self.striped && lane.interface.is_none();
         }
         drop(state);
         if !matches!(error, Error::GaveUp { .. }) {
@@ -435,6 +451,7 @@ impl Engine {
             self.shared.state().release(lease);
         }
         self.striped = false;
+        self.trial = Trial::Before;
         self.back_to_origin = false;
         self.judge = Judge::default();
         self.clients.clear();

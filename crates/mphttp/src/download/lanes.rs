@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use mptcp_socket::{Protocol, Spoken};
 
 use super::{
-    engine::{Engine, TELL_EVERY},
+    engine::{Engine, TELL_EVERY, Trial},
     judge::Verdict,
     plan::{LOST_SECONDS, LaneId, LeaseId, Order},
     shared::{Lane, State},
@@ -26,8 +26,18 @@ const LOST_ALONE_SECONDS: f64 = 5.0;
 const LEAD_LATENCIES: f64 = 8.0;
 const LEAD_SECONDS: (f64, f64) = (0.1, 1.0);
 
-/// In order: for how long a connection that brings everything goes on once others help, in seconds.
+/// Less than this is not worth a trial, in bytes.
+const LEAST_TO_TRY: u64 = 8 << 20;
+
+/// What a bound connection is given at a time during a trial: so many bytes while its rate is unknown, then for so many seconds.
+const TRIAL_BYTES: u64 = 512 << 10;
+const TRIAL_SECONDS: f64 = 0.3;
+
+/// For how long a connection that brings everything goes on once others are to take over, in seconds.
 const AHEAD_SECONDS: f64 = 0.3;
+
+/// And for so many round trips, since that is how new connections find their speed.
+const AHEAD_ROUND_TRIPS: f64 = 6.0;
 
 impl Engine {
     /// The client for the first request.
@@ -72,6 +82,7 @@ impl Engine {
             self.busy_until = None;
         }
         if now.duration_since(self.told) >= TELL_EVERY {
+            self.trace();
             self.tell();
         }
         self.give_up(now)?;
@@ -79,6 +90,16 @@ impl Engine {
         self.consider(now);
         self.assign(now);
         Ok(())
+    }
+
+    fn trace(&self) {
+        let state = self.shared.state();
+        for (index, lane) in state.lanes.iter().enumerate() {
+            let leases: Vec<_> = state.plan.of_lane(index).map(|lease| (lease.id, lease.left())).collect();
+            if !leases.is_empty() {
+                tracing::trace!(index, interface = ?lane.interface, rate = ?lane.rate(), latency = ?lane.latency, ?leases);
+            }
+        }
     }
 
     /// Ends connections that bring nothing any more, and those whose work others have taken.
@@ -153,23 +174,46 @@ impl Engine {
         match transport.spoken {
             Spoken::Tcp(_) => {
                 let used = transport.paths.first().and_then(|path| path.interface.clone());
+                if let Some(route) = self.shared.state().lanes.first_mut() {
+                    route.home.clone_from(&used);
+                }
                 let others: Vec<String> = ways.into_iter().filter(|way| Some(way) != used.as_ref()).collect();
                 self.stripe(&others, None, now);
             }
-            Spoken::Mptcp => match self.judge.look(&transport, &ways, now) {
-                Verdict::Wait | Verdict::Fit => return,
-                Verdict::Unused(unused) if transport.paths.len() == 1 => self.stripe(&unused, None, now),
-                Verdict::Unused(_) => self.stripe(&ways, Some(AHEAD_SECONDS), now),
-                Verdict::Unlike(rates) => {
-                    self.stripe(&ways, Some(AHEAD_SECONDS), now);
-                    let mut state = self.shared.state();
-                    for lane in &mut state.lanes {
-                        if let Some(rate) = lane.interface.as_ref().and_then(|name| rates.get(name)) {
-                            lane.presume(*rate);
+            Spoken::Mptcp => {
+                if self.trial == Trial::Before && left >= LEAST_TO_TRY && !sequential {
+                    self.trial = Trial::Running;
+                    self.add_lanes(&ways, now);
+                }
+                match self.judge.look(&transport, &ways, now) {
+                    Verdict::Wait => return,
+                    Verdict::Fit => return self.end_trial(),
+                    Verdict::Unused(unused) if transport.paths.len() == 1 => {
+                        let home = transport.paths.first().and_then(|path| path.interface.clone());
+                        self.stripe(&unused, None, now);
+                        let mut state = self.shared.state();
+                        for lane in state.lanes.iter_mut().filter(|lane| lane.interface == home) {
+                            lane.retired = true;
+                        }
+                        if let Some(route) = state.lanes.first_mut() {
+                            (route.home, route.retired) = (home, false);
+                        }
+                    }
+                    Verdict::Unused(_) => self.stripe(&ways, Some(AHEAD_SECONDS), now),
+                    Verdict::Unlike(paths) => {
+                        // The others find their speed while the first one still brings something.
+                        let far =
+                            paths.values().map(|path| path.round_trip.as_secs_f64()).fold(0.0, f64::max);
+                        self.stripe(&ways, Some(AHEAD_SECONDS + far * AHEAD_ROUND_TRIPS), now);
+                        let mut state = self.shared.state();
+                        for lane in &mut state.lanes {
+                            if let Some(path) = lane.interface.as_ref().and_then(|name| paths.get(name)) {
+                                lane.presume(path.rate);
+                            }
                         }
                     }
                 }
-            },
+            }
         }
         if sequential {
             self.shorten(AHEAD_SECONDS);
@@ -180,24 +224,45 @@ impl Engine {
     fn stripe(&mut self, ways: &[String], replace: Option<f64>, now: Instant) {
         tracing::debug!(?ways, ?replace, "striping a download");
         self.striped = true;
-        self.add_lanes(ways, now);
         if let Some(ahead) = replace {
             self.shorten(ahead);
+            if let Some(route) = self.shared.state().lanes.first_mut() {
+                route.retired = true;
+            }
+        }
+        self.add_lanes(ways, now);
+    }
+
+    /// Multipath TCP does well: it needs no help.
+    fn end_trial(&mut self) {
+        if self.trial != Trial::Running {
+            return;
+        }
+        self.trial = Trial::Over;
+        tracing::debug!("Multipath TCP does well");
+        for lane in self.shared.state().lanes.iter_mut().skip(1) {
+            lane.retired = true;
         }
     }
 
+    /// Adds lanes for interfaces that have none.
     fn add_lanes(&mut self, ways: &[String], now: Instant) {
         let mut state = self.shared.state();
         for way in ways {
-            if !state.lanes.iter().any(|lane| lane.interface.as_ref() == Some(way)) && !state.covered(way) {
-                state.lanes.push(Lane::new(Some(way.clone()), now));
+            let known = state
+                .lanes
+                .iter_mut()
+                .find(|lane| lane.leads_to(way) && (!lane.retired || lane.interface.is_some()));
+            match known {
+                Some(lane) => lane.retired = false,
+                None => state.lanes.push(Lane::new(Some(way.clone()), now)),
             }
         }
-        // Once its first connection is over, the route's own lane is one of the others.
-        let pinned = state.lanes.iter().skip(1).any(|lane| lane.fails == 0);
-        let over = state.plan.of_lane(0).next().is_none();
-        if let Some(route) = state.lanes.first_mut() {
-            route.retired = over && pinned;
+        // Where no bound lane works, such as on a system that can't bind, the routes may still lead somewhere.
+        let hopeless =
+            state.plan.leases().is_empty() && state.lanes.iter().skip(1).all(|lane| lane.fails > 1);
+        if let Some(route) = state.lanes.first_mut().filter(|_| hopeless) {
+            route.retired = false;
         }
     }
 
@@ -222,7 +287,11 @@ impl Engine {
             }
             let next = {
                 let mut state = self.shared.state();
-                if self.striped { next_striped(&mut state, now) } else { next_alone(&mut state, now) }
+                if self.striped || self.trial == Trial::Running {
+                    next_striped(&mut state, self.trial == Trial::Running && !self.striped, now)
+                } else {
+                    next_alone(&mut state, now)
+                }
             };
             let Some((lease, lane)) = next else { return };
             self.fetch(lease, lane);
@@ -230,8 +299,8 @@ impl Engine {
     }
 }
 
-/// A lease for a lane that should have one.
-fn next_striped(state: &mut State, now: Instant) -> Option<(LeaseId, LaneId)> {
+/// A lease for a lane that should have one; a small one during a trial.
+fn next_striped(state: &mut State, trial: bool, now: Instant) -> Option<(LeaseId, LaneId)> {
     let mut wanting: Vec<(LaneId, usize)> = Vec::new();
     for (index, lane) in state.lanes.iter().enumerate() {
         if lane.retired || lane.ready_at > now {
@@ -256,7 +325,15 @@ fn next_striped(state: &mut State, now: Instant) -> Option<(LeaseId, LaneId)> {
         let rate = |lane: LaneId| state.lanes.get(lane).and_then(Lane::rate).unwrap_or(0.0);
         a.1.cmp(&b.1).then(rate(b.0).total_cmp(&rate(a.0)))
     });
-    wanting.into_iter().find_map(|(lane, _)| Some((state.take(lane, now)?, lane)))
+    wanting.into_iter().find_map(|(lane, _)| {
+        let rate = state.lanes.get(lane).and_then(Lane::rate);
+        let most = match rate {
+            _ if !trial => u64::MAX,
+            Some(rate) => ((rate * TRIAL_SECONDS) as u64).max(TRIAL_BYTES),
+            None => TRIAL_BYTES,
+        };
+        Some((state.take(lane, most, now)?, lane))
+    })
 }
 
 /// One connection at a time: all that is missing, from the first byte on.

@@ -235,18 +235,23 @@ impl Plan {
         self.free.insert(free);
     }
 
-    /// Gives a lane that has nothing (more) to do something, if there is anything that it can do in time.
-    pub(super) fn take(&mut self, lane: LaneId, speed: &impl Fn(LaneId) -> Speed) -> Option<LeaseId> {
+    /// Gives a lane that has nothing (more) to do something, if there is anything that it can do in time; at most so many bytes.
+    pub(super) fn take(
+        &mut self,
+        lane: LaneId,
+        most: u64,
+        speed: &impl Fn(LaneId) -> Speed,
+    ) -> Option<LeaseId> {
         let range = match self.order {
-            Order::Any => self.any(lane, speed),
+            Order::Any => self.any(lane, most, speed),
             Order::Sequential { window } => self.next_piece(lane, window, speed),
         }?;
         Some(self.grant(lane, range))
     }
 
-    fn any(&mut self, lane: LaneId, speed: &impl Fn(LaneId) -> Speed) -> Option<Range<u64>> {
+    fn any(&mut self, lane: LaneId, most: u64, speed: &impl Fn(LaneId) -> Speed) -> Option<Range<u64>> {
         let mine = speed(lane);
-        let most = if mine.rate.is_none() && mine.suspect { PROBE } else { u64::MAX };
+        let most = if mine.rate.is_none() && mine.suspect { PROBE.min(most) } else { most };
         if let Some(range) = self.free.iter().max_by_key(|range| range.end - range.start) {
             return Some(range.start..range.end.min(range.start.saturating_add(most)));
         }
@@ -261,7 +266,8 @@ impl Plan {
             .iter()
             .filter(|lease| lease.lane != lane && lease.left() > 0)
             .max_by(|a, b| time(a).total_cmp(&time(b)))?;
-        let share = share(victim, &mine, &speed(victim.lane))?;
+        let own = self.of_lane(lane).map(Lease::left).sum();
+        let share = share(victim, &mine, own, &speed(victim.lane))?;
         self.steal(victim.id, share.min(most))
     }
 
@@ -300,8 +306,9 @@ impl Plan {
     }
 }
 
-/// How much of a lease another lane should take, so that both end together; `None` if it is not worth it.
-fn share(victim: &Lease, mine: &Speed, theirs: &Speed) -> Option<u64> {
+/// How much of a lease another lane, which still has `own` bytes to fetch, should take, so that both end together; `None` if
+/// it is not worth it.
+fn share(victim: &Lease, mine: &Speed, own: u64, theirs: &Speed) -> Option<u64> {
     let left = victim.left();
     match theirs.stalled {
         // Nothing will come any more.
@@ -316,13 +323,14 @@ fn share(victim: &Lease, mine: &Speed, theirs: &Speed) -> Option<u64> {
         (Some(rate), None) | (None, Some(rate)) => (rate, rate),
         (None, None) => (1.0, 1.0),
     };
-    if mine_rate <= 0.0 {
+    if mine_rate <= 0.0 || theirs_rate <= 0.0 {
         return None;
     }
-    // While the request is on its way the victim goes on.
-    let rest = (left as f64 - theirs_rate * mine.latency).max(0.0);
+    // What is busy until then can't begin earlier, nor before the request is answered.
+    let begin = (own as f64 / mine_rate).max(mine.latency);
+    let rest = (left as f64 - theirs_rate * begin).max(0.0);
     let share = (rest * mine_rate / (mine_rate + theirs_rate)) as u64;
     // What is won must be worth the request, and the victim's connection, which is lost with it.
     let won = share as f64 / theirs_rate;
-    (share >= LEAST && won > 2.0 * mine.latency + LEAST_SECONDS).then_some(share)
+    (share >= LEAST && won > mine.latency / 2.0 + LEAST_SECONDS).then_some(share)
 }

@@ -70,8 +70,10 @@ pub(super) struct State {
 pub(super) struct Lane {
     /// The interface; `None`: as the routes say.
     pub(super) interface: Option<String>,
+    /// Of the lane that follows the routes: the one interface that they lead to.
+    pub(super) home: Option<String>,
     meter: Meter,
-    /// Seconds from a request to its first byte.
+    /// Seconds from a request to its first byte, the least so far.
     pub(super) latency: Option<f64>,
     /// Failures since the last success.
     pub(super) fails: u32,
@@ -107,6 +109,7 @@ impl Lane {
     pub(super) fn new(interface: Option<String>, now: Instant) -> Self {
         Self {
             interface,
+            home: None,
             meter: Meter::default(),
             latency: None,
             fails: 0,
@@ -123,8 +126,14 @@ impl Lane {
     }
 
     /// Takes this for its rate, in bytes a second, until it is measured.
-    pub(super) const fn presume(&mut self, rate: f64) {
-        self.meter.rate = Some(rate);
+    pub(super) const fn presume(&mut self, rate: Option<f64>) {
+        if self.meter.rate.is_none() {
+            self.meter.rate = rate;
+        }
+    }
+
+    pub(super) fn leads_to(&self, interface: &str) -> bool {
+        self.interface.as_deref().or(self.home.as_deref()) == Some(interface)
     }
 
     /// The connection that it uses now, the latest if there are several.
@@ -227,17 +236,6 @@ impl State {
         })
     }
 
-    /// Whether the first connection is plain TCP over this interface, so that it needs no other.
-    pub(super) fn covered(&self, interface: &str) -> bool {
-        let Some(lane) = self.lanes.first() else { return false };
-        let busy = self.plan.of_lane(0).any(|lease| lease.left() > 0);
-        let transport = lane.watch().map(Watch::transport).filter(|_| busy);
-        transport.is_some_and(|transport| {
-            let mut paths = transport.paths.iter();
-            paths.len() == 1 && paths.all(|path| path.interface.as_deref() == Some(interface))
-        })
-    }
-
     /// A request for a lease goes out.
     pub(super) fn began(&mut self, lease: LeaseId, now: Instant) {
         self.activity.insert(lease, Activity { since: now, answered: false, held: false });
@@ -330,12 +328,12 @@ impl State {
         }
     }
 
-    /// Gives a lane something to do, if there is anything.
-    pub(super) fn take(&mut self, lane: LaneId, now: Instant) -> Option<LeaseId> {
+    /// Gives a lane something to do, at most so many bytes, if there is anything.
+    pub(super) fn take(&mut self, lane: LaneId, most: u64, now: Instant) -> Option<LeaseId> {
         // What is known is looked up before the plan changes.
         let speeds: Vec<Speed> = (0..self.lanes.len()).map(|lane| self.speed(lane, now)).collect();
         let unknown = self.speed(usize::MAX, now);
-        self.plan.take(lane, &|lane| speeds.get(lane).copied().unwrap_or(unknown))
+        self.plan.take(lane, most, &|lane| speeds.get(lane).copied().unwrap_or(unknown))
     }
 
     /// Measures all lanes.
