@@ -19,8 +19,8 @@ const UNLIKE_RATES: f64 = 2.0;
 const UNLIKE_ROUND_TRIPS: f64 = 3.0;
 const UNLIKE_BY: Duration = Duration::from_millis(40);
 
-/// How many looks in a row must find them unlike in rate: a path may pause.
-const CONVINCED: u32 = 2;
+/// For how long they must be found unlike in rate, or for so many round trips if that is longer: a path may pause, or lose.
+const CONVINCED: Duration = Duration::from_millis(50);
 
 /// How long a path's rate is measured before it counts, and how long paths may take to come into being. At least; in round
 /// trips, as many as slow start needs for a decent rate.
@@ -65,7 +65,8 @@ pub(super) struct Measured {
 pub(super) struct Judge {
     began: Option<Instant>,
     paths: Vec<Known>,
-    unlike: u32,
+    /// Since when the paths have been unlike in rate.
+    unlike: Option<Instant>,
 }
 
 struct Known {
@@ -85,6 +86,11 @@ impl Judge {
             round_trip: path.min_rtt.or(path.rtt).unwrap_or_default(),
         });
         self.judge(&seen.collect::<Vec<_>>(), ways, now)
+    }
+
+    /// Whether it has seen paths to compare.
+    pub(super) fn compares(&self) -> bool {
+        self.paths.len() > 1
     }
 
     fn judge(&mut self, seen: &[Seen], ways: &[String], now: Instant) -> Verdict {
@@ -129,8 +135,15 @@ impl Judge {
         let Some(rates) = rates.iter().copied().collect::<Option<Vec<f64>>>() else { return Verdict::Wait };
         let least = rates.iter().copied().fold(f64::INFINITY, f64::min);
         let most = rates.iter().copied().fold(0.0, f64::max);
-        self.unlike = if most > least * UNLIKE_RATES { self.unlike + 1 } else { 0 };
-        if self.unlike >= CONVINCED { Verdict::Unlike(by_interface()) } else { Verdict::Fit }
+        if most <= least * UNLIKE_RATES {
+            self.unlike = None;
+            return Verdict::Fit;
+        }
+        let since = *self.unlike.get_or_insert(now);
+        if now - since >= CONVINCED.max(slowest * ROUND_TRIPS) {
+            return Verdict::Unlike(by_interface());
+        }
+        Verdict::Wait
     }
 }
 
@@ -142,7 +155,8 @@ impl Known {
         }
         let since = *self.since.get_or_insert(now);
         self.looks.push_back((now, path.received));
-        while self.looks.get(1).is_some_and(|(at, _)| now - *at >= WINDOW) {
+        while self.looks.get(1).is_some_and(|(at, _)| now - *at >= WINDOW.max(path.round_trip * ROUND_TRIPS))
+        {
             self.looks.pop_front();
         }
         let &(at, before) = self.looks.front()?;

@@ -30,14 +30,14 @@ const LEAD_SECONDS: (f64, f64) = (0.1, 1.0);
 const LEAST_TO_TRY: u64 = 8 << 20;
 
 /// What a bound connection is given at a time during a trial: so many bytes while its rate is unknown, then for so many seconds.
-const TRIAL_BYTES: u64 = 512 << 10;
+const TRIAL_BYTES: u64 = 2 << 20;
 const TRIAL_SECONDS: f64 = 0.3;
 
 /// For how long a connection that brings everything goes on once others are to take over, in seconds.
 const AHEAD_SECONDS: f64 = 0.3;
 
 /// And for so many round trips, since that is how new connections find their speed.
-const AHEAD_ROUND_TRIPS: f64 = 6.0;
+const AHEAD_ROUND_TRIPS: f64 = 2.0;
 
 impl Engine {
     /// The client for the first request.
@@ -181,11 +181,17 @@ impl Engine {
                 self.stripe(&others, None, now);
             }
             Spoken::Mptcp => {
-                if self.trial == Trial::Before && left >= LEAST_TO_TRY && !sequential {
+                let verdict = self.judge.look(&transport, &ways, now);
+                if self.trial == Trial::Before
+                    && left >= LEAST_TO_TRY
+                    && !sequential
+                    && self.judge.compares()
+                    && verdict == Verdict::Wait
+                {
                     self.trial = Trial::Running;
                     self.add_lanes(&ways, now);
                 }
-                match self.judge.look(&transport, &ways, now) {
+                match verdict {
                     Verdict::Wait => return,
                     Verdict::Fit => return self.end_trial(),
                     Verdict::Unused(unused) if transport.paths.len() == 1 => {
@@ -209,6 +215,7 @@ impl Engine {
                         for lane in &mut state.lanes {
                             if let Some(path) = lane.interface.as_ref().and_then(|name| paths.get(name)) {
                                 lane.presume(path.rate);
+                                lane.know_round_trip(path.round_trip);
                             }
                         }
                     }
@@ -309,8 +316,9 @@ fn next_striped(state: &mut State, trial: bool, now: Instant) -> Option<(LeaseId
         let leases: Vec<_> = state.plan.of_lane(index).collect();
         let wants = match leases.as_slice() {
             [] => true,
-            [only] if state.silence(only.id, index, now).is_none() => {
-                let lead = (lane.latency.unwrap_or(LEAD_SECONDS.0) * LEAD_LATENCIES)
+            // What is new to a lane comes over a new connection, which a trial is too short for.
+            [only] if !trial && state.silence(only.id, index, now).is_none() => {
+                let lead = (lane.start_up().unwrap_or(LEAD_SECONDS.0) * LEAD_LATENCIES)
                     .clamp(LEAD_SECONDS.0, LEAD_SECONDS.1);
                 lane.rate().is_some_and(|rate| (only.left() as f64) < rate * lead)
             }

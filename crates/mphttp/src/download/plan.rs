@@ -15,6 +15,9 @@ const LEAST: u64 = 64 << 10;
 /// Nor is what saves less time than this beyond the request's own, in seconds.
 const LEAST_SECONDS: f64 = 0.03;
 
+/// What a server sends before the first acknowledgement, in bytes (RFC 6928: ten segments).
+const FIRST_FLIGHT: f64 = 14_600.0;
+
 /// What a lane of unknown speed that has failed before is trusted with, in bytes.
 const PROBE: u64 = 256 << 10;
 
@@ -326,8 +329,10 @@ fn share(victim: &Lease, mine: &Speed, own: u64, theirs: &Speed) -> Option<u64> 
     if mine_rate <= 0.0 || theirs_rate <= 0.0 {
         return None;
     }
-    // What is busy until then can't begin earlier, nor before the request is answered.
-    let begin = (own as f64 / mine_rate).max(mine.latency);
+    // What is busy until then can't begin earlier, nor before the request is answered; and a new connection has to find its
+    // speed first, doubling what it sends with every round trip.
+    let doublings = (mine_rate * mine.latency / FIRST_FLIGHT).max(1.0).log2();
+    let begin = (own as f64 / mine_rate).max(mine.latency) + mine.latency * (doublings - 1.0).max(0.0);
     let rest = (left as f64 - theirs_rate * begin).max(0.0);
     let share = (rest * mine_rate / (mine_rate + theirs_rate)) as u64;
     // What is won must be worth the request, and the victim's connection, which is lost with it.

@@ -19,6 +19,9 @@ use super::{
 const METER_WINDOW: Duration = Duration::from_millis(400);
 const METER_LEAST: Duration = Duration::from_millis(80);
 
+/// A connection needs so many of its latencies to find its speed; what it brings before says little of it.
+const METER_LATENCIES: f64 = 6.0;
+
 /// Silence that is no news; on a lane with a longer round trip, so many of them.
 const QUIET: f64 = 0.3;
 const QUIET_LATENCIES: f64 = 4.0;
@@ -75,6 +78,8 @@ pub(super) struct Lane {
     meter: Meter,
     /// Seconds from a request to its first byte, the least so far.
     pub(super) latency: Option<f64>,
+    /// Seconds of a round trip, the least that the kernel has seen.
+    round_trip: Option<f64>,
     /// Failures since the last success.
     pub(super) fails: u32,
     /// Nothing is asked of it before.
@@ -112,6 +117,7 @@ impl Lane {
             home: None,
             meter: Meter::default(),
             latency: None,
+            round_trip: None,
             fails: 0,
             ready_at: now,
             retired: false,
@@ -129,6 +135,28 @@ impl Lane {
     pub(super) const fn presume(&mut self, rate: Option<f64>) {
         if self.meter.rate.is_none() {
             self.meter.rate = rate;
+        }
+    }
+
+    /// About as many seconds as a new request over a new connection takes to its first byte.
+    pub(super) fn start_up(&self) -> Option<f64> {
+        // The measured one may have waited behind what other connections had queued.
+        self.round_trip.map(|seconds| 2.0 * seconds).or(self.latency)
+    }
+
+    /// A round trip took this long: more than the least of them is time spent in queues.
+    pub(super) fn know_round_trip(&mut self, took: Duration) {
+        let took = took.as_secs_f64();
+        self.round_trip = Some(self.round_trip.map_or(took, |known| known.min(took)));
+    }
+
+    /// Looks at the connection in use.
+    fn look(&mut self) {
+        let transport = self.watch().map(Watch::transport);
+        let least =
+            transport.iter().flat_map(|transport| &transport.paths).filter_map(|path| path.min_rtt).min();
+        if let Some(least) = least {
+            self.know_round_trip(least);
         }
     }
 
@@ -322,7 +350,7 @@ impl State {
         let stalled = silences.and_then(|all| all.into_iter().reduce(f64::min));
         Speed {
             rate: lane.rate(),
-            latency: lane.latency.unwrap_or(LATENCY),
+            latency: lane.start_up().unwrap_or(LATENCY),
             stalled,
             suspect: lane.fails > 0,
         }
@@ -343,7 +371,11 @@ impl State {
                 self.activity.get(&lease.id).is_some_and(|activity| activity.answered && !activity.held)
             });
             if let Some(lane) = self.lanes.get_mut(index) {
-                lane.meter.look(busy, lane.received, now);
+                if busy {
+                    lane.look();
+                }
+                let warm_up = Duration::from_secs_f64(lane.latency.unwrap_or(0.0).min(1.0) * METER_LATENCIES);
+                lane.meter.look(busy, lane.received, warm_up, now);
             }
         }
     }
@@ -353,24 +385,29 @@ impl State {
 #[derive(Default)]
 struct Meter {
     looks: VecDeque<(Instant, u64)>,
+    /// Since when there has been something to do without a pause.
+    since: Option<Instant>,
     /// Bytes a second, the latest known.
     rate: Option<f64>,
 }
 
 impl Meter {
-    /// Takes note of how much there is now. While there is nothing to do, a speed stays what it was.
-    fn look(&mut self, busy: bool, received: u64, now: Instant) {
+    /// Takes note of how much there is now. While there is nothing to do, a speed stays what it was; so it does for a while
+    /// when there is again.
+    fn look(&mut self, busy: bool, received: u64, warm_up: Duration, now: Instant) {
         if !busy {
             self.looks.clear();
+            self.since = None;
             return;
         }
+        let since = *self.since.get_or_insert(now);
         self.looks.push_back((now, received));
         while self.looks.get(1).is_some_and(|(at, _)| now.duration_since(*at) >= METER_WINDOW) {
             self.looks.pop_front();
         }
         let Some(&(at, before)) = self.looks.front() else { return };
         let elapsed = now.duration_since(at);
-        if elapsed >= METER_LEAST && received > before {
+        if elapsed >= METER_LEAST && now.duration_since(since) >= warm_up && received > before {
             self.rate = Some((received - before) as f64 / elapsed.as_secs_f64());
         }
     }
@@ -386,15 +423,16 @@ mod tests {
         let mut meter = Meter::default();
         let at = |tick: u32| start + Duration::from_millis(50) * tick;
         for tick in 0..20 {
-            meter.look(true, u64::from(tick) * 50_000, at(tick));
+            meter.look(true, u64::from(tick) * 50_000, Duration::ZERO, at(tick));
         }
         assert!((meter.rate.unwrap() - 1e6).abs() < 1.0);
         for tick in 20..40 {
-            meter.look(true, 950_000 + u64::from(tick - 19) * 5_000, at(tick));
+            meter.look(true, 950_000 + u64::from(tick - 19) * 5_000, Duration::ZERO, at(tick));
         }
         assert!((meter.rate.unwrap() - 1e5).abs() < 1.0);
-        meter.look(false, 2_000_000, at(41));
-        meter.look(true, 2_000_000, at(100));
+        meter.look(false, 2_000_000, Duration::ZERO, at(41));
+        meter.look(true, 2_000_000, Duration::ZERO, at(100));
+        meter.look(true, 9_000_000, Duration::from_secs(1), at(110));
         assert!((meter.rate.unwrap() - 1e5).abs() < 1.0);
     }
 }
