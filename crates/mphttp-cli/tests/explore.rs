@@ -49,9 +49,21 @@ fn main() -> ExitCode {
                 .arg(&url)
                 .env("no_proxy", "*")
                 .env("NO_COLOR", "1");
-            c.stdout(Stdio::null()).stderr(Stdio::piped());
+            c.stdout(Stdio::inherit()).stderr(Stdio::piped());
             let t = Instant::now();
-            let out = bench.client.spawn(c).unwrap().wait_with_output().unwrap();
+            let child = bench.client.spawn(c).unwrap();
+            if let Ok(k) = std::env::var("KILL") {
+                let f: Vec<String> = k.split(':').map(str::to_owned).collect();
+                bench.wait_for(bench.carried() + f[2].parse::<u64>().unwrap() * MEGABYTE);
+                println!("killing at {:.3}", t.elapsed().as_secs_f64());
+                let i: usize = f[0].parse().unwrap();
+                if f[1] == "hole" {
+                    bench.links[i].set_black_hole(true).unwrap();
+                } else {
+                    bench.links[i].set_carrier(false).unwrap();
+                }
+            }
+            let out = child.wait_with_output().unwrap();
             let s = t.elapsed().as_secs_f64();
             println!("[{args}] {s:.3} s = {:.1} Mbit/s", mb as f64 * 8.0 / s);
             println!("{}", String::from_utf8_lossy(&out.stderr));

@@ -38,6 +38,10 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// How often it tells how far it is.
 pub(super) const TELL_EVERY: Duration = Duration::from_millis(100);
 
+/// How long a lane that has failed may be left alone, at most: while others bring something, and if none does.
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const PATIENCE_ALONE: Duration = Duration::from_secs(1);
+
 /// How often it may start anew.
 const RESTARTS: u32 = 3;
 
@@ -389,11 +393,7 @@ impl Engine {
         }
         let mut state = self.shared.state();
         if let Some(lane) = state.lanes.get_mut(lane) {
-            lane.fails += 1;
-            // The first time at once: most connections that end can be replaced.
-            let wait = if lane.fails == 1 { 0 } else { 100u64 << lane.fails.min(7) };
-            let wait = wait.min(if lane.interface.is_some() && !alone { 30_000 } else { 2_000 });
-            lane.ready_at = Instant::now() + Duration::from_millis(wait);
+            lane.failed(Instant::now(), if alone { PATIENCE_ALONE } else { PATIENCE });
             // Beside bound lanes, the routes are of use only while they lead to the interface that they led to.
             lane.retired |= self.striped && lane.interface.is_none();
         }

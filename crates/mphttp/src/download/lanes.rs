@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use mptcp_socket::{Protocol, Spoken};
 
 use super::{
-    engine::{Engine, TELL_EVERY, Trial},
+    engine::{Engine, PATIENCE, PATIENCE_ALONE, TELL_EVERY, Trial},
     judge::Verdict,
     plan::{LOST_SECONDS, LaneId, LeaseId, Order},
     shared::{Lane, State},
@@ -132,10 +132,10 @@ impl Engine {
             self.clients.remove(&lane);
             if !idle {
                 self.failures += 1;
+                let alone = self.aborts.is_empty();
                 let mut state = self.shared.state();
                 if let Some(lane) = state.lanes.get_mut(lane) {
-                    lane.fails += 1;
-                    lane.ready_at = now;
+                    lane.failed(now, if alone { PATIENCE_ALONE } else { PATIENCE });
                 }
             }
         }

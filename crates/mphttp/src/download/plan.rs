@@ -317,7 +317,8 @@ fn share(victim: &Lease, mine: &Speed, own: u64, theirs: &Speed) -> Option<u64> 
         // Nothing will come any more.
         Some(seconds) if seconds > LOST_SECONDS => return Some(left),
         // Perhaps something will: half of it is what the other could do if it came back.
-        Some(_) => return Some(left.div_ceil(2)),
+        Some(_) if left > 2 * LEAST => return Some(left / 2),
+        Some(_) => return Some(left),
         None => {}
     }
     let (mine_rate, theirs_rate) = match (mine.rate, theirs.rate) {

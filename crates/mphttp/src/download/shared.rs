@@ -144,6 +144,15 @@ impl Lane {
         self.round_trip.map(|seconds| 2.0 * seconds).or(self.latency)
     }
 
+    /// A connection has failed. What was known of the link says nothing any more, and nothing much is asked of it before this.
+    pub(super) fn failed(&mut self, now: Instant, most: Duration) {
+        self.fails += 1;
+        self.meter = Meter::default();
+        // The first time at once: most connections that end can be replaced.
+        let wait = if self.fails == 1 { 0 } else { 100u64 << self.fails.min(10) };
+        self.ready_at = now + Duration::from_millis(wait).min(most);
+    }
+
     /// A round trip took this long: more than the least of them is time spent in queues.
     pub(super) fn know_round_trip(&mut self, took: Duration) {
         let took = took.as_secs_f64();
@@ -333,8 +342,9 @@ impl State {
     /// How long a lease has been silent, in seconds, if that is longer than usual.
     pub(super) fn silence(&self, id: LeaseId, lane: LaneId, now: Instant) -> Option<f64> {
         let activity = self.activity.get(&id).filter(|activity| !activity.held)?;
-        let latency = self.lanes.get(lane).and_then(|lane| lane.latency).unwrap_or(LATENCY);
-        let quiet = if activity.answered { QUIET } else { QUIET_AT_FIRST };
+        let lane = self.lanes.get(lane)?;
+        let latency = lane.latency.unwrap_or(LATENCY);
+        let quiet = if activity.answered || lane.fails > 0 { QUIET } else { QUIET_AT_FIRST };
         let silent = now.duration_since(activity.since).as_secs_f64();
         (silent > quiet.max(QUIET_LATENCIES * latency)).then_some(silent)
     }
