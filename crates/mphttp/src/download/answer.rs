@@ -49,10 +49,9 @@ impl Version {
     /// Whether an answer is about this version.
     pub(super) fn compare(&self, headers: &HeaderMap) -> Sameness {
         let same = |same| if same { Sameness::Same } else { Sameness::Different };
-        match (&self.etag, text(headers, ETAG)) {
-            (Some(ours), Some(theirs)) => return same(ours == theirs),
-            // A validator that went away is no proof of anything; the other one may be.
-            (Some(_), None) | (None, _) => {}
+        // A tag that went away is no proof of anything; the date may be.
+        if let (Some(ours), Some(theirs)) = (&self.etag, text(headers, ETAG)) {
+            return same(ours == theirs);
         }
         match (&self.last_modified, text(headers, LAST_MODIFIED)) {
             (Some(ours), Some(theirs)) => same(ours == theirs),

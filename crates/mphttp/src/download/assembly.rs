@@ -9,6 +9,9 @@ use std::{
 use bytes::Bytes;
 use tokio::sync::Notify;
 
+use super::checksum::{Checksum, Tally};
+use crate::Error;
+
 /// Shared by those who put pieces in and the one who takes the body out.
 pub(super) struct Assembly {
     inner: Mutex<Inner>,
@@ -25,6 +28,7 @@ struct Inner {
     /// The first byte that was not taken yet.
     next: u64,
     ended: bool,
+    tally: Tally,
 }
 
 impl fmt::Debug for Assembly {
@@ -78,6 +82,16 @@ impl Assembly {
         }
     }
 
+    /// What is taken from now on is to have these digests.
+    pub(super) fn expect(&self, checksums: &[Checksum]) {
+        self.inner().tally = Tally::new(checksums);
+    }
+
+    /// Everything was taken: an error if it was not what it should be.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        self.inner().tally.check()
+    }
+
     /// No more pieces will come.
     pub(super) fn end(&self) {
         self.inner().ended = true;
@@ -92,6 +106,7 @@ impl Assembly {
                 let mut inner = self.inner();
                 let next = inner.next;
                 if let Some(bytes) = inner.pieces.remove(&next) {
+                    inner.tally.update(next, &bytes);
                     inner.next += bytes.len() as u64;
                     self.writable.notify_waiters();
                     return Some(bytes);

@@ -130,6 +130,36 @@ impl Checksum {
     }
 }
 
+/// Digests of bytes that pass by in order.
+#[derive(Default)]
+pub(super) struct Tally {
+    next: u64,
+    hashers: Vec<(Checksum, Hasher)>,
+}
+
+impl Tally {
+    /// Begins with the first byte.
+    pub(super) fn new(checksums: &[Checksum]) -> Self {
+        let hashers = checksums.iter().map(|checksum| (checksum.clone(), checksum.hasher())).collect();
+        Self { next: 0, hashers }
+    }
+
+    /// Takes in the bytes at this place; those that it has seen already count once.
+    pub(super) fn update(&mut self, offset: u64, bytes: &[u8]) {
+        let known = usize::try_from(self.next.saturating_sub(offset)).unwrap_or(usize::MAX);
+        let Some(fresh) = bytes.get(known..) else { return };
+        self.next = offset.max(self.next) + fresh.len() as u64;
+        for (_, hasher) in &mut self.hashers {
+            hasher.update(fresh);
+        }
+    }
+
+    /// An error unless everything was what it should be.
+    pub(super) fn check(&mut self) -> Result<(), Error> {
+        self.hashers.drain(..).try_for_each(|(checksum, hasher)| checksum.check(hasher))
+    }
+}
+
 /// A digest in the making.
 pub(super) enum Hasher {
     Sha256(Sha256),

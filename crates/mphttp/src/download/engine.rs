@@ -4,7 +4,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     mem,
-    sync::Arc,
+    sync::{Arc, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -335,10 +335,6 @@ impl Engine {
             }
             Err(Failed::Refused(error)) => Err(error),
             Err(Failed::Busy(after, error)) => self.busy(lane, after, error, alone),
-            Err(Failed::NoRanges) if alone && self.options_whole() => {
-                self.no_more_stripes();
-                Ok(())
-            }
             Err(Failed::NoRanges) => {
                 self.no_more_stripes();
                 Ok(())
@@ -365,10 +361,6 @@ impl Engine {
             }
             Err(Failed::Sink) => Err(self.sink_failure().await),
         }
-    }
-
-    const fn options_whole(&self) -> bool {
-        !self.striped
     }
 
     /// Only one connection at a time from now on.
@@ -465,7 +457,7 @@ impl Engine {
                 assembly.reset();
                 Ok(())
             }
-            Sink::Nowhere => Ok(()),
+            Sink::Nowhere(_) => Ok(()),
         };
         if outcome.is_err() { Err(self.sink_failure().await) } else { Ok(()) }
     }
@@ -500,12 +492,14 @@ impl Engine {
     async fn conclude(mut self) -> Result<Downloaded, Error> {
         self.tell();
         let total = self.shared.state().plan.total();
-        let digests: Vec<Checksum> =
-            self.options.checksum.take().into_iter().chain(mem::take(&mut self.digests)).collect();
+        let digests = mem::take(&mut self.digests);
         let verified = !digests.is_empty();
         if let Some(part) = self.part.take() {
             let check = move |file: &std::fs::File| check(file, &digests);
             part.finish(total, check).await?;
+        }
+        if let Sink::Nowhere(tally) = &self.shared.sink {
+            tally.lock().unwrap_or_else(PoisonError::into_inner).check()?;
         }
         let strategy = self.strategy();
         let Some(head) = self.head.take() else { return Err(super::aborted()) };

@@ -8,7 +8,7 @@ use super::{
     engine::{Engine, PATIENCE, PATIENCE_ALONE, TELL_EVERY, Trial},
     judge::Verdict,
     plan::{LOST_SECONDS, LaneId, LeaseId, Order},
-    shared::{Lane, State},
+    shared::{Lane, Sink, State},
 };
 use crate::{Client, Error};
 
@@ -74,7 +74,7 @@ impl Engine {
         {
             let mut state = self.shared.state();
             state.measure(now);
-            if let super::shared::Sink::Reader(assembly) = &self.shared.sink {
+            if let Sink::Reader(assembly) = &self.shared.sink {
                 state.plan.set_read(assembly.next());
             }
         }
@@ -150,7 +150,10 @@ impl Engine {
             (stalled, left, matches!(self.order, Order::Sequential { .. }))
         };
         let known = self.shared.state().plan.total() != u64::MAX;
-        let possible = self.ranges && known && self.busy_until.is_none() && !self.client.is_bound();
+        // A digest of bytes that go nowhere can be made in order only.
+        let ordered = matches!(self.shared.sink, Sink::Nowhere(_)) && !self.digests.is_empty();
+        let possible =
+            self.ranges && known && !ordered && self.busy_until.is_none() && !self.client.is_bound();
         if !possible || self.remote.is_none_or(|remote| remote.ip().is_loopback()) {
             return;
         }

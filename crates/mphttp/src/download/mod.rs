@@ -36,7 +36,13 @@ mod shared;
 mod start;
 mod ways;
 
-use std::{fmt, path::Path, str::FromStr, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    path::Path,
+    str::FromStr,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header::RANGE};
@@ -96,6 +102,9 @@ pub struct Download {
     options: Options,
 }
 
+/// Whom progress is told.
+type Look = Box<dyn FnMut(&Progress) + Send>;
+
 pub(crate) struct Options {
     pub(crate) paths: Option<Paths>,
     pub(crate) connections: usize,
@@ -104,7 +113,7 @@ pub(crate) struct Options {
     pub(crate) checksum: Option<Checksum>,
     pub(crate) window: u64,
     pub(crate) any_status: bool,
-    pub(crate) progress: Option<Box<dyn FnMut(&Progress) + Send>>,
+    pub(crate) progress: Option<Look>,
 }
 
 impl Default for Options {
@@ -225,7 +234,9 @@ impl Download {
     /// As [`Download::to_file`], without those of files.
     pub async fn discard(self) -> Result<Downloaded, Error> {
         let (client, request, options) = self.prepared()?;
-        Engine::new(client, request, options, Sink::Nowhere, Order::Any).run(None, None, None).await
+        Engine::new(client, request, options, Sink::Nowhere(Mutex::default()), Order::Any)
+            .run(None, None, None)
+            .await
     }
 
     /// Starts to download for a reader, who gets the bytes in order; returns once the server has answered.
@@ -320,7 +331,10 @@ impl Downloading {
         match &mut self.outcome {
             Some(Ok(_)) => return Ok(None),
             Some(Err(_)) => {}
-            none => *none = Some(join(&mut self.task).await),
+            none => {
+                let outcome = join(&mut self.task).await;
+                *none = Some(outcome.and_then(|done| self.assembly.check().map(|()| done)));
+            }
         }
         match self.outcome.take() {
             Some(Err(error)) => Err(error),

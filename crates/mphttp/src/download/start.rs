@@ -2,7 +2,7 @@
 //! is and what can be done to get it.
 
 use std::{
-    sync::Arc,
+    sync::{Arc, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -15,13 +15,14 @@ use url::Url;
 
 use super::{
     answer::{self, Sameness, Version},
-    checksum::Checksum,
+    checksum::{Checksum, Tally},
     engine::Engine,
     fetch,
     outcome::Head,
     part::State,
     plan::Plan,
     ranges::Ranges,
+    shared::Sink,
 };
 use crate::{Error, Response, client::Request};
 
@@ -141,6 +142,14 @@ impl Engine {
         if state.is_none() {
             // Of a whole body that is not coded anew on the way, the content is the representation.
             self.digests.extend(Checksum::of_field(response.headers(), "content-digest"));
+        }
+        self.digests.extend(self.options.checksum.clone());
+        match &self.shared.sink {
+            Sink::File(_) => {}
+            Sink::Reader(assembly) => assembly.expect(&self.digests),
+            Sink::Nowhere(tally) => {
+                *tally.lock().unwrap_or_else(PoisonError::into_inner) = Tally::new(&self.digests);
+            }
         }
         if let (Some(part), Some(total)) = (&self.part, total) {
             part.expect(total)?;
