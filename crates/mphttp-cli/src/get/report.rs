@@ -51,8 +51,8 @@ impl Finished {
 impl From<Downloaded> for Finished {
     fn from(done: Downloaded) -> Self {
         let carried = match done.strategy {
-            // The paths tell more than the links.
-            Strategy::Mptcp if done.failures == 0 => carried(&done.transport),
+            // The paths tell more than the links, if they have carried everything.
+            Strategy::Mptcp if done.requests == 1 => carried(&done.transport),
             _ => done
                 .links
                 .into_iter()
@@ -85,7 +85,7 @@ struct Summary<'a> {
     connect_seconds: f64,
     max_gap_seconds: f64,
     strategy: &'static str,
-    /// Bytes of the body by interface; bytes by path, where one connection has carried all.
+    /// Bytes of the body by interface; by path, with what went along, where one connection has carried all.
     links: Vec<LinkReport<'a>>,
     /// Bytes that an earlier download had left.
     resumed_bytes: u64,

@@ -291,6 +291,7 @@ impl Engine {
             // It is another client's: its own protocol holds.
             request.protocol = None;
         }
+        self.requests += 1;
         tracing::debug!(lane, lease, from = range.start, to = range.end, "asking for a part");
         let ask = Ask {
             lease,
@@ -323,7 +324,6 @@ impl Engine {
         let lease_left = self.shared.state().plan.lease(lease).map(|lease| lease.left());
         tracing::debug!(lane, lease, left = lease_left, "a part has ended");
         self.shared.state().release(lease);
-        self.requests += u32::from(lane != 0 || self.requests == 0);
         let alone = self.aborts.is_empty();
         match result {
             Ok(()) => Ok(()),

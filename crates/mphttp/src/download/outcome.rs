@@ -83,7 +83,7 @@ pub struct Downloaded {
     pub strategy: Strategy,
     /// What each link has brought, by interface.
     pub links: Vec<Link>,
-    /// How many requests were answered with a part of the body, or with all of it.
+    /// How many requests were sent, those that redirects led to left out.
     pub requests: u32,
     /// Connections that failed, and were made up for.
     pub failures: u32,
