@@ -51,7 +51,7 @@ fn main() -> ExitCode {
         ("an interrupted download is gone on with", || interrupted(Signal::SIGINT)),
         ("in order to a pipe, over both links", to_a_pipe),
         ("a file that changes under way", changes),
-        ("random failures: nothing lost, nothing mixed", || random_failures(30)),
+        ("random failures: nothing lost, nothing mixed", || random_failures(20)),
     ])
 }
 
@@ -219,10 +219,10 @@ fn changes() {
     assert_eq!(bench.got(), other);
 }
 
-/// Transfers of 4 MB during each of which links fail and come back at random.
+/// Transfers of 8 MB during each of which links fail and come back at random.
 fn random_failures(transfers: u32) {
-    let bench = Bench::new(["wifi", "lte"].map(|name| LinkSpec::new().name(name).rate(Rate::mbit(200))));
-    let wanted = bench.file("big", 4 * MEGABYTE);
+    let bench = Bench::new(["wifi", "lte"].map(|name| LinkSpec::new().name(name).rate(Rate::mbit(50))));
+    let wanted = bench.file("big", 8 * MEGABYTE);
     let _serving = bench.serve(&[]);
     let (url, path) = (bench.url("big"), bench.path("got"));
     let mut random = 0x9e37_79b9_7f4a_7c15_u64;
@@ -244,7 +244,7 @@ fn random_failures(transfers: u32) {
         });
         let transfer = transfer.unwrap();
         for _ in 0..2 {
-            thread::sleep(Duration::from_millis(next(80)));
+            thread::sleep(Duration::from_millis(next(300)));
             let link = &bench.links[usize::try_from(next(2)).unwrap()];
             if next(3) == 0 {
                 link.take_address(&bench.client).unwrap();

@@ -108,7 +108,7 @@ impl Engine {
             // What is lost can't be had again: the client's own limits decide.
             return;
         }
-        let lost: Vec<(LeaseId, LaneId, bool)> = {
+        let lost: Vec<(LeaseId, LaneId)> = {
             let state = self.shared.state();
             let others = |lane: LaneId| state.lanes_alive(lane, now);
             state
@@ -121,22 +121,19 @@ impl Engine {
                     let patience = if others(lease.lane) { LOST_SECONDS } else { LOST_ALONE_SECONDS };
                     // Servers that need long for a first byte get longer each time.
                     let patience = patience * f64::from(1 + lane.fails.min(8));
-                    let idle = lease.left() == 0;
-                    (idle || silent > patience).then_some((lease.id, lease.lane, idle))
+                    // Nothing is left of it where another lane has taken over.
+                    (lease.left() == 0 || silent > patience).then_some((lease.id, lease.lane))
                 })
                 .collect()
         };
-        for (lease, lane, idle) in lost {
+        for (lease, lane) in lost {
             self.abort(lease);
             // Its connections are not to be used again.
             self.clients.remove(&lane);
-            if !idle {
-                self.failures += 1;
-                let alone = self.aborts.is_empty();
-                let mut state = self.shared.state();
-                if let Some(lane) = state.lanes.get_mut(lane) {
-                    lane.failed(now, if alone { PATIENCE_ALONE } else { PATIENCE });
-                }
+            self.failures += 1;
+            let alone = self.aborts.is_empty();
+            if let Some(lane) = self.shared.state().lanes.get_mut(lane) {
+                lane.failed(now, if alone { PATIENCE_ALONE } else { PATIENCE });
             }
         }
     }
@@ -162,15 +159,21 @@ impl Engine {
             self.add_lanes(&ways, now);
             return;
         }
+        let watch = self.shared.state().lanes.first().and_then(|lane| lane.watch().cloned());
+        let Some(transport) = watch.map(|watch| watch.transport()) else {
+            // The only connection is gone: if there is more than the way it took, whatever link there is will do.
+            if ways.len() > 1 {
+                self.stripe(&ways, None, now);
+            }
+            return;
+        };
+        let uses = |way: &String| transport.paths.iter().any(|path| path.interface.as_ref() == Some(way));
+        if stalled && !ways.iter().all(uses) {
+            return self.stripe(&ways, None, now);
+        }
         if ways.len() < 2 || left < LEAST_TO_STRIPE {
             return;
         }
-        let watch = self.shared.state().lanes.first().and_then(|lane| lane.watch().cloned());
-        let Some(watch) = watch else {
-            // The only connection is gone: whatever link there is will do.
-            return self.stripe(&ways, None, now);
-        };
-        let transport = watch.transport();
         if stalled {
             return self.stripe(&ways, None, now);
         }

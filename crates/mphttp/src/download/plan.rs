@@ -340,3 +340,7 @@ fn share(victim: &Lease, mine: &Speed, own: u64, theirs: &Speed) -> Option<u64> 
     let won = share as f64 / theirs_rate;
     (share >= LEAST && won > mine.latency / 2.0 + LEAST_SECONDS).then_some(share)
 }
+
+#[cfg(test)]
+#[path = "plan_tests.rs"]
+mod tests;

@@ -165,7 +165,8 @@ impl Connect {
         self
     }
 
-    /// Sends through this interface alone (`SO_BINDTODEVICE`, which needs no privilege since Linux 5.7).
+    /// Sends through this interface alone (`SO_BINDTODEVICE`, which needs no privilege since Linux 5.7). Where that can't be
+    /// had, the interface's address is bound, and routes that look at the source do the rest.
     #[must_use]
     pub fn interface(self, name: impl Into<String>) -> Self {
         self.interfaces([name])
@@ -272,11 +273,18 @@ impl Connect {
             return Err(io::Error::new(io::ErrorKind::Unsupported, Error::NotMptcp { reason, peer: None }));
         }
         let refused = self.options.apply(&socket);
-        if let Some(name) = self.way(target) {
-            bind_interface(&socket, name)?;
+        let mut local = self.local_for(target.address);
+        if let Some(name) = self.way(target)
+            && let Err(error) = bind_interface(&socket, name)
+        {
+            // The next best thing is the interface's address: routes that look at the source follow it.
+            let address = sys::address_of(name, target.address.is_ipv6());
+            let unable = matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::Unsupported);
+            let Some(address) = address.filter(|_| unable && !self.has_local()) else { return Err(error) };
+            local.set_ip(address);
         }
-        if self.has_local() || self.local_port != 0 {
-            socket.bind(&self.local_for(target.address).into())?;
+        if !local.ip().is_unspecified() || self.local_port != 0 {
+            socket.bind(&local.into())?;
         }
         Ok((socket, Unfinished { no_mptcp, refused }))
     }

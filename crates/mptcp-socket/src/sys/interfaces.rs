@@ -1,6 +1,8 @@
 //! Which interface holds an address: `getifaddrs(3)`.
 #![allow(unsafe_code, reason = "getifaddrs returns a linked list of raw pointers")]
 
+use std::net::IpAddr;
+
 use crate::Path;
 
 /// Fills in the interface of each path from its local address.
@@ -14,6 +16,16 @@ pub(crate) fn name_interfaces(paths: &mut [Path]) {
         let Some(address) = path.local.map(|local| local.ip().to_canonical()) else { continue };
         path.interface = interfaces.iter().find(|(held, _)| *held == address).map(|(_, name)| name.clone());
     }
+}
+
+/// An address of an interface that connections to the rest of the world can be made from.
+pub(crate) fn address_of(interface: &str, v6: bool) -> Option<IpAddr> {
+    let usable = |address: &IpAddr| match address {
+        IpAddr::V4(address) => !v6 && !address.is_link_local(),
+        IpAddr::V6(address) => v6 && !address.is_unicast_link_local(),
+    };
+    let held = imp::interfaces().ok()?;
+    held.into_iter().find(|(address, name)| name == interface && usable(address)).map(|(address, _)| address)
 }
 
 mod imp {

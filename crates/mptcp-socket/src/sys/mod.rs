@@ -43,10 +43,16 @@ pub type RawSocket = std::os::windows::io::RawSocket;
 
 pub(crate) use imp::*;
 #[cfg(unix)]
-pub(crate) use interfaces::name_interfaces;
+pub(crate) use interfaces::{address_of, name_interfaces};
 pub use slot::duplicate;
 pub(crate) use slot::{Slot, poll_writable};
 
 /// Windows has no `getifaddrs`; paths have no interface there.
 #[cfg(windows)]
 pub(crate) fn name_interfaces(_: &mut [crate::Path]) {}
+
+/// Nor do interfaces have names here.
+#[cfg(windows)]
+pub(crate) fn address_of(_: &str, _: bool) -> Option<std::net::IpAddr> {
+    None
+}

@@ -1,0 +1,147 @@
+//! The plan against made-up lanes: whatever they do, every byte is fetched, and none twice.
+
+use proptest::prelude::*;
+
+use super::*;
+
+const fn speed(rate: f64) -> Speed {
+    Speed { rate: Some(rate), latency: 0.02, stalled: None, suspect: false }
+}
+
+fn held(plan: &Plan) -> u64 {
+    plan.received.len() + plan.free.len() + plan.leases.iter().map(Lease::left).sum::<u64>()
+}
+
+#[test]
+fn the_second_lane_takes_its_share_of_the_firsts_work() {
+    let mut plan = Plan::new(100_000_000, Order::Any, Ranges::default());
+    let first = plan.lease_all_from(0, 0);
+    let rates = |lane: LaneId| speed(if lane == 0 { 10e6 } else { 1e6 });
+    let second = plan.take(1, u64::MAX, &rates).unwrap();
+    let (first, second) = (plan.lease(first).unwrap(), plan.lease(second).unwrap());
+    assert_eq!((first.end, second.end), (second.pos, 100_000_000));
+    let share = second.left() as f64 / 1e8;
+    assert!((0.08..0.10).contains(&share), "{share}");
+}
+
+#[test]
+fn who_is_not_known_gets_half_and_who_has_failed_a_morsel() {
+    let mut plan = Plan::new(100_000_000, Order::Any, Ranges::default());
+    plan.lease_all_from(0, 0);
+    let rates = |lane: LaneId| if lane == 0 { speed(10e6) } else { Speed { rate: None, ..speed(0.0) } };
+    let second = plan.take(1, u64::MAX, &rates).unwrap();
+    assert!((45_000_000..50_000_000).contains(&plan.lease(second).unwrap().left()));
+    let rates = |lane: LaneId| match lane {
+        2 => Speed { rate: None, suspect: true, ..speed(0.0) },
+        lane => rates(lane),
+    };
+    let third = plan.take(2, u64::MAX, &rates).unwrap();
+    assert_eq!(plan.lease(third).unwrap().left(), PROBE);
+}
+
+#[test]
+fn a_dead_lane_loses_everything_and_a_silent_one_half() {
+    for (silent, share) in [(0.5, 0.5), (3.0, 1.0)] {
+        let mut plan = Plan::new(10_000_000, Order::Any, Ranges::default());
+        plan.lease_all_from(0, 0);
+        let rates = |lane: LaneId| Speed { stalled: (lane == 0).then_some(silent), ..speed(1e6) };
+        let taken = plan.take(1, u64::MAX, &rates).unwrap();
+        assert_eq!(plan.lease(taken).unwrap().left(), (1e7 * share) as u64);
+    }
+}
+
+#[test]
+fn what_is_nearly_done_is_left_alone() {
+    let mut plan = Plan::new(100_000, Order::Any, Ranges::default());
+    plan.lease_all_from(0, 0);
+    assert_eq!(plan.take(1, u64::MAX, &|_| speed(10e6)), None);
+}
+
+#[test]
+fn an_answer_that_reaches_further_goes_on_to_what_is_given_back() {
+    let mut plan = Plan::new(1_000_000, Order::Any, Ranges::default());
+    let first = plan.lease_all_from(0, 0);
+    let second = plan.take(1, u64::MAX, &|_| speed(1e6)).unwrap();
+    let end = plan.lease(first).unwrap().end;
+    plan.release(second);
+    assert!(plan.extend(first) && plan.lease(first).unwrap().end == 1_000_000 && end < 1_000_000);
+    // But no further than that.
+    let mut plan = Plan::new(1_000_000, Order::Any, Ranges::default());
+    let first = plan.lease_all_from(0, 0);
+    let second = plan.take(1, u64::MAX, &|_| speed(1e6)).unwrap();
+    plan.arrived(first, 400_000);
+    plan.release(first);
+    assert!(!plan.extend(second));
+}
+
+#[test]
+fn in_order_nobody_goes_beyond_the_window() {
+    let mut plan = Plan::new(100_000_000, Order::Sequential { window: 8_000_000 }, Ranges::default());
+    let mut taken = Vec::new();
+    while let Some(lease) = plan.take(taken.len(), u64::MAX, &|_| speed(1e6)) {
+        taken.push(lease);
+    }
+    let ends: Vec<u64> = plan.leases().iter().map(|lease| lease.end).collect();
+    assert_eq!((ends.last(), ends.is_sorted()), (Some(&8_000_000), true));
+    plan.set_read(2_000_000);
+    assert!(plan.take(99, u64::MAX, &|_| speed(1e6)).is_some());
+    // Whoever holds up all the others is relieved of everything.
+    let stalled = |lane: LaneId| Speed { stalled: (lane == 0).then_some(0.5), ..speed(1e6) };
+    let relief = plan.take(100, u64::MAX, &stalled).unwrap();
+    assert_eq!(plan.lease(relief).unwrap().pos, 0);
+}
+
+proptest! {
+    /// Lanes of any speed that take, bring, fail and stall as they like.
+    #[test]
+    fn every_byte_is_fetched_once(
+        total in 1u64..20_000_000,
+        sequential in any::<bool>(),
+        steps in prop::collection::vec((0usize..4, 0u8..8, 0usize..2_000_000), 1..300),
+    ) {
+        let order = if sequential { Order::Sequential { window: 1 << 20 } } else { Order::Any };
+        let mut plan = Plan::new(total, order, Ranges::default());
+        let mut got = Ranges::default();
+        let mut stalled = [None; 4];
+        let bring = |plan: &mut Plan, got: &mut Ranges, id: LeaseId, len: usize| {
+            let arrived = plan.arrived(id, len);
+            let range = arrived.offset..arrived.offset + arrived.len as u64;
+            // Nothing comes twice.
+            assert_eq!(got.missing(range.clone()).len(), arrived.len as u64);
+            got.insert(range);
+            if arrived.over && !plan.extend(id) {
+                plan.release(id);
+            }
+        };
+        plan.lease_all_from(0, 0);
+        for (lane, what, len) in steps {
+            let rates = |lane: LaneId| Speed { stalled: stalled[lane % 4], ..speed(1e6 * (lane + 1) as f64) };
+            let mine: Option<LeaseId> = plan.of_lane(lane).next().map(|lease| lease.id);
+            match (what, mine) {
+                (0..=1, _) => { plan.take(lane, u64::MAX, &rates); }
+                (2, _) => stalled[lane] = Some(len as f64 / 500_000.0),
+                (3, _) => stalled[lane] = None,
+                (4, Some(id)) => { plan.release(id); }
+                (5, _) => plan.set_read(plan.first_missing()),
+                (_, Some(id)) => bring(&mut plan, &mut got, id, len),
+                _ => {}
+            }
+            prop_assert_eq!(held(&plan), total);
+            prop_assert_eq!(&got, plan.received());
+        }
+        // In the end one good lane is enough.
+        for _ in 0..10_000 {
+            if plan.is_complete() {
+                break;
+            }
+            plan.set_read(plan.first_missing());
+            let dead = |lane: LaneId| Speed { stalled: (lane != 9).then_some(9.0), ..speed(1e6) };
+            plan.take(9, u64::MAX, &dead);
+            let mine: Vec<LeaseId> = plan.of_lane(9).map(|lease| lease.id).collect();
+            for id in mine {
+                bring(&mut plan, &mut got, id, 3_000_000);
+            }
+        }
+        prop_assert!(plan.is_complete() && got.len() == total);
+    }
+}
