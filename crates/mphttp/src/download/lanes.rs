@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use mptcp_socket::{Protocol, Spoken};
 
 use super::{
-    engine::{Engine, PATIENCE, PATIENCE_ALONE, TELL_EVERY, Trial},
+    engine::{Engine, TELL_EVERY, Trial},
+    failures::{PATIENCE, PATIENCE_ALONE},
     judge::Verdict,
     plan::{LOST_SECONDS, LaneId, LeaseId, Order},
     shared::{Lane, Sink, State},

@@ -24,6 +24,7 @@ mod answer;
 mod assembly;
 mod checksum;
 mod engine;
+mod failures;
 mod fetch;
 mod judge;
 mod lanes;

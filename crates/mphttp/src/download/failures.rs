@@ -1,0 +1,196 @@
+//! What a download makes of fetches that end: of those that bring all that they were to bring, and of those that fail.
+
+use std::{
+    mem,
+    time::{Duration, Instant},
+};
+
+use tokio::task::JoinSet;
+
+use super::{
+    engine::{Engine, Trial},
+    fetch::Failed,
+    judge::Judge,
+    plan::{LaneId, LeaseId},
+    shared::Sink,
+};
+use crate::{Error, tls::TlsProblem};
+
+/// How long a lane that has failed may be left alone, at most: while others bring something, and if none does.
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const PATIENCE_ALONE: Duration = Duration::from_secs(1);
+
+/// How often a download may start anew.
+const RESTARTS: u32 = 3;
+
+impl Engine {
+    pub(super) async fn ended(
+        &mut self,
+        lease: LeaseId,
+        lane: LaneId,
+        result: Result<(), Failed>,
+    ) -> Result<(), Error> {
+        if self.aborts.remove(&lease).is_none() {
+            // Aborted while it was ending by itself.
+            return Ok(());
+        }
+        let lease_left = self.shared.state().plan.lease(lease).map(|lease| lease.left());
+        tracing::debug!(lane, lease, left = lease_left, "a part has ended");
+        self.shared.state().release(lease);
+        let alone = self.aborts.is_empty();
+        match result {
+            Ok(()) => Ok(()),
+            Err(Failed::Error(error)) => self.failed(lane, error, alone).await,
+            Err(Failed::Refused(error)) if !alone || self.url != self.request.url && !self.back_to_origin => {
+                // Others still get it; or the original URL, where redirects have led away from it, leads elsewhere now.
+                self.back_to_origin |= alone;
+                self.failed(lane, error, alone).await
+            }
+            Err(Failed::Refused(error)) => Err(error),
+            Err(Failed::Busy(after, error)) => self.busy(lane, after, error, alone),
+            Err(Failed::NoRanges) => {
+                self.no_more_stripes();
+                Ok(())
+            }
+            // One server of several may have it in another form: whoever still gets the first one is to go on.
+            Err(Failed::Changed) if !alone => {
+                self.no_more_stripes();
+                Ok(())
+            }
+            Err(Failed::Changed) => {
+                let url = self.url.to_string();
+                self.restart(Error::Changed { url }).await
+            }
+            Err(Failed::Spoilt(range, error)) => {
+                if let Sink::Reader(_) = self.shared.sink {
+                    return Err(error);
+                }
+                if let Sink::File(pen) = &self.shared.sink
+                    && pen.forget(range).await.is_err()
+                {
+                    return Err(self.sink_failure().await);
+                }
+                self.failed(lane, error, alone).await
+            }
+            Err(Failed::Sink) => Err(self.sink_failure().await),
+        }
+    }
+
+    /// Only one connection at a time from now on.
+    fn no_more_stripes(&mut self) {
+        self.ranges = false;
+        self.striped = false;
+        let mut state = self.shared.state();
+        for (index, lane) in state.lanes.iter_mut().enumerate() {
+            lane.retired = index != 0;
+        }
+    }
+
+    /// A connection has failed. Whatever it was, another may do.
+    async fn failed(&mut self, lane: LaneId, error: Error, alone: bool) -> Result<(), Error> {
+        self.failures += 1;
+        tracing::debug!(lane, %error, "a connection of a download has failed");
+        if alone && (self.options.retry_for.is_zero() || is_final(&error)) {
+            return Err(error);
+        }
+        if self.version.is_none() {
+            return self.restart(error).await;
+        }
+        let mut state = self.shared.state();
+        if let Some(lane) = state.lanes.get_mut(lane) {
+            lane.failed(Instant::now(), if alone { PATIENCE_ALONE } else { PATIENCE });
+            // Beside bound lanes, the routes are of use only while they lead to the interface that they led to.
+            lane.retired |= self.striped && lane.interface.is_none();
+        }
+        drop(state);
+        if !matches!(error, Error::GaveUp { .. }) {
+            self.latest_failure = Some(error);
+        }
+        Ok(())
+    }
+
+    /// The server asks for a pause.
+    fn busy(
+        &mut self,
+        lane: LaneId,
+        after: Option<Duration>,
+        error: Error,
+        alone: bool,
+    ) -> Result<(), Error> {
+        let wait = after.unwrap_or(Duration::from_secs(1));
+        let allowed = self.options.retry_for;
+        let now = Instant::now();
+        let mut state = self.shared.state();
+        if !alone {
+            // Those who are being served are enough.
+            self.allowed = self.aborts.len().max(1);
+            if let Some(lane) = state.lanes.get_mut(lane) {
+                lane.ready_at = now + wait.min(allowed);
+            }
+            return Ok(());
+        }
+        if now.duration_since(state.last).saturating_add(wait) > allowed {
+            return Err(match error {
+                Error::Status { status, url } if after.is_some() => Error::Busy { status, url, after: wait },
+                error => error,
+            });
+        }
+        for lane in &mut state.lanes {
+            lane.ready_at = lane.ready_at.max(now + wait);
+        }
+        drop(state);
+        self.busy_until = Some(now + wait);
+        self.latest_failure = Some(error);
+        Ok(())
+    }
+
+    /// Begins again with the first byte, if that can be.
+    async fn restart(&mut self, error: Error) -> Result<(), Error> {
+        let delivered = matches!(&self.shared.sink, Sink::Reader(assembly) if assembly.is_begun());
+        self.restarts += 1;
+        if delivered || self.restarts > RESTARTS || self.options.retry_for.is_zero() {
+            return Err(error);
+        }
+        self.tasks = JoinSet::new();
+        for lease in mem::take(&mut self.aborts).into_keys() {
+            self.shared.state().release(lease);
+        }
+        self.striped = false;
+        self.trial = Trial::Before;
+        self.back_to_origin = false;
+        self.judge = Judge::default();
+        self.clients.clear();
+        self.begin(None).await
+    }
+
+    /// Whether nothing has come for too long.
+    pub(super) fn give_up(&mut self, now: Instant) -> Result<(), Error> {
+        let last = self.shared.state().last;
+        let last = self.busy_until.map_or(last, |until| until.max(last));
+        let after = self.options.retry_for;
+        // Without retries, the client's own limits are the only ones.
+        if after.is_zero() || self.version.is_none() || now.saturating_duration_since(last) <= after {
+            return Ok(());
+        }
+        let source =
+            self.latest_failure.take().unwrap_or(Error::Timeout { phase: crate::Phase::Read, after });
+        Err(Error::GaveUp { after, source: Box::new(source) })
+    }
+}
+
+/// Whether trying again can't help.
+fn is_final(error: &Error) -> bool {
+    match error {
+        Error::Tls { problem, .. } => TlsProblem::is_certificate(problem),
+        Error::BadUrl { .. }
+        | Error::Invalid { .. }
+        | Error::TooManyRedirects { .. }
+        | Error::Redirect { .. }
+        | Error::HeadersTooLarge { .. }
+        | Error::TlsFile { .. }
+        | Error::TlsSetup(_)
+        | Error::RequestBody(_)
+        | Error::File { .. } => true,
+        _ => false,
+    }
+}
