@@ -111,6 +111,12 @@ async fn without_a_validator_it_starts_anew_but_not_for_ever() {
 }
 
 #[tokio::test]
+async fn starting_anew_waits_for_a_server_that_is_gone_for_a_moment() {
+    let site = Site::new(body(1_000_000, 1)).cut_once_after(700_000).weak().then_gone();
+    assert!(whole(&site).await.failures >= 1);
+}
+
+#[tokio::test]
 async fn versions_are_never_mixed() {
     let site = Site::new(body(1_000_000, 1)).cut_once_after(600_000);
     // When it is asked for the rest, there is another version.

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::task::JoinSet;
+use tokio::{task::JoinSet, time::sleep};
 
 use super::{
     engine::{Engine, Trial},
@@ -160,7 +160,23 @@ impl Engine {
         self.back_to_origin = false;
         self.judge = Judge::default();
         self.clients.clear();
-        self.begin(None).await
+        loop {
+            let Err(error) = self.begin(None).await else { return Ok(()) };
+            let lost = matches!(
+                error,
+                Error::Connect { .. }
+                    | Error::Resolve { .. }
+                    | Error::Timeout { .. }
+                    | Error::NoAnswer { .. }
+                    | Error::Broken { .. }
+            );
+            let quiet = self.shared.state().last.elapsed();
+            if !lost || quiet > self.options.retry_for {
+                return Err(error);
+            }
+            sleep(PATIENCE_ALONE).await;
+            self.tell();
+        }
     }
 
     /// Whether nothing has come for too long.

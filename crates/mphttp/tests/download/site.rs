@@ -42,6 +42,8 @@ struct State {
     status: Option<&'static str>,
     then_status: Option<&'static str>,
     redirect: Option<String>,
+    /// Connections that are closed without an answer, after the cut.
+    gone: u32,
 }
 
 #[derive(Clone, Copy)]
@@ -159,6 +161,11 @@ impl Site {
         self.with(|state| state.then_status = Some(status))
     }
 
+    /// After the cut, a few connections are closed without an answer.
+    pub fn then_gone(self) -> Self {
+        self.with(|state| state.gone = 2)
+    }
+
     pub fn redirect(self, to: String) -> Self {
         self.with(|state| state.redirect = Some(to))
     }
@@ -168,6 +175,10 @@ impl Site {
         let head = read_head(stream)?;
         let mut state = self.state.lock().unwrap();
         state.requests.push(head.clone());
+        if state.gone > 0 && state.requests.len() > 1 {
+            state.gone -= 1;
+            return None;
+        }
         if let Some((left, retry_after)) = state.busy.filter(|(left, _)| *left > 0) {
             state.busy = Some((left - 1, retry_after));
             let wait = retry_after.map_or(String::new(), |value| format!("Retry-After: {value}\r\n"));
