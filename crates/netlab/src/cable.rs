@@ -2,6 +2,7 @@
 //! addresses, neighbours, routes and rules.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Mutex;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -34,6 +35,15 @@ fn mac(number: u8, side: u8) -> Mac {
     [2, 0, 0, number, 0, side]
 }
 
+/// An address on link `number` for the host with this number in its subnets.
+fn v4(number: u8, host: u8) -> IpAddr {
+    Ipv4Addr::new(10, number, 0, host).into()
+}
+
+fn v6(number: u8, host: u8) -> IpAddr {
+    Ipv6Addr::new(0xfd00, number.into(), 0, 0, 0, 0, 0, host.into()).into()
+}
+
 fn prefix(address: IpAddr) -> u8 {
     if address.is_ipv4() { 24 } else { 64 }
 }
@@ -45,8 +55,9 @@ pub(crate) struct End {
     pub(crate) interface: u32,
     /// The interface at the other end of the cable, backstage.
     pub(crate) jack: u32,
-    /// Our addresses, and in the same order those of the other side.
-    addresses: Vec<(IpAddr, IpAddr)>,
+    /// Our addresses, and in the same order those of the other side (its first ones: that is where our routes lead).
+    addresses: Mutex<Vec<(IpAddr, IpAddr)>>,
+    mac: Mac,
     peer_mac: Mac,
     metric: u32,
     /// The table for what comes from our addresses; only the side that chooses the link has one.
@@ -71,17 +82,16 @@ impl End {
             lock(&backstage.rtnl).add_veth(jack, &here, &there, host.namespace().raw_fd())?;
         }
         let interface = host.rtnl().index(name)?;
-        let v4 = |side| IpAddr::from(Ipv4Addr::new(10, number, 0, side));
-        let v6 = |side: u8| IpAddr::from(Ipv6Addr::new(0xfd00, number.into(), 0, 0, 0, 0, 0, side.into()));
-        let mut addresses = vec![(v4(side), v4(3 - side))];
+        let mut addresses = vec![(v4(number, side), v4(number, 3 - side))];
         if with_ipv6 {
-            addresses.push((v6(side), v6(3 - side)));
+            addresses.push((v6(number, side), v6(number, 3 - side)));
         }
         let end = End {
             host: host.clone(),
             interface,
             jack,
-            addresses,
+            addresses: Mutex::new(addresses),
+            mac: mac(number, side),
             peer_mac: mac(number, 3 - side),
             metric: FIRST_METRIC + host.next_link(),
             table: (side == 1).then_some(FIRST_TABLE + u32::from(number)),
@@ -91,14 +101,14 @@ impl End {
         Ok(end)
     }
 
-    pub(crate) fn addresses(&self) -> impl Iterator<Item = IpAddr> + '_ {
-        self.addresses.iter().map(|&(ours, _)| ours)
+    pub(crate) fn addresses(&self) -> Vec<IpAddr> {
+        lock(&self.addresses).iter().map(|&(ours, _)| ours).collect()
     }
 
-    /// What stays for as long as the link: neighbours and rules.
+    /// What stays for as long as the addresses: neighbours and rules.
     pub(crate) fn prepare(&self) -> Result<(), Error> {
         let mut rtnl = self.host.rtnl();
-        for &(ours, theirs) in &self.addresses {
+        for &(ours, theirs) in lock(&self.addresses).iter() {
             rtnl.add_neighbour(self.interface, theirs, self.peer_mac)?;
             if let Some(table) = self.table {
                 rtnl.add_source_rule(ours, table, table)?;
@@ -110,7 +120,7 @@ impl End {
     /// Gives the host its addresses and routes. Harmless if it has them.
     pub(crate) fn give_addresses(&self) -> Result<(), Error> {
         let mut rtnl = self.host.rtnl();
-        for &(ours, _) in &self.addresses {
+        for ours in self.addresses() {
             rtnl.add_address(self.interface, ours, prefix(ours))?;
         }
         for route in self.routes() {
@@ -125,23 +135,49 @@ impl End {
         for route in self.routes() {
             rtnl.delete_default_route(&route)?;
         }
-        for &(ours, _) in &self.addresses {
+        for ours in self.addresses() {
             rtnl.delete_address(self.interface, ours, prefix(ours))?;
         }
         Ok(())
     }
 
-    fn routes(&self) -> impl Iterator<Item = DefaultRoute> + '_ {
+    /// Puts other addresses in place of those the host has or had, with their routes and rules; `peer` is the other
+    /// end of the link `number`.
+    pub(crate) fn renumber(&self, peer: &End, number: u8, host: u8) -> Result<(), Error> {
+        let new = |old: IpAddr| if old.is_ipv4() { v4(number, host) } else { v6(number, host) };
+        let taken = peer.addresses();
+        if !(1..=254).contains(&host) || self.addresses().into_iter().any(|old| taken.contains(&new(old))) {
+            return Err(Error::BadSpec("a host's number outside of 1 to 254, or the other side's"));
+        }
+        self.take_addresses()?;
+        if let Some(table) = self.table {
+            let mut rtnl = self.host.rtnl();
+            for ours in self.addresses() {
+                rtnl.delete_source_rule(ours, table, table)?;
+            }
+        }
+        for (ours, _) in lock(&self.addresses).iter_mut() {
+            *ours = new(*ours);
+        }
+        // The old neighbours stay: the other side's default route goes through one of them.
+        for ours in self.addresses() {
+            peer.host.rtnl().add_neighbour(peer.interface, ours, self.mac)?;
+        }
+        self.prepare()?;
+        self.give_addresses()
+    }
+
+    fn routes(&self) -> Vec<DefaultRoute> {
         let tables = std::iter::once(None).chain(self.table.map(Some));
-        tables.flat_map(move |table| {
-            self.addresses.iter().map(move |&(source, gateway)| DefaultRoute {
-                interface: self.interface,
-                gateway,
-                source,
-                metric: self.metric,
-                table,
-            })
-        })
+        let addresses = lock(&self.addresses);
+        let route = |table, &(source, gateway): &(IpAddr, IpAddr)| DefaultRoute {
+            interface: self.interface,
+            gateway,
+            source,
+            metric: self.metric,
+            table,
+        };
+        tables.flat_map(|table| addresses.iter().map(move |pair| route(table, pair))).collect()
     }
 
     /// Plugs the cable in or out and waits until the host has noticed.

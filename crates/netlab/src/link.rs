@@ -22,6 +22,7 @@ pub struct Link {
 #[derive(Debug)]
 struct Inner {
     name: String,
+    number: u8,
     ends: [End; 2],
     backstage: Arc<Backstage>,
     seed: u64,
@@ -135,7 +136,8 @@ impl Link {
             Middle::Forwarder(start_forwarder(backstage, &ends, settings, seed)?)
         };
         let state = State { middle, paced_by_hosts, rate: spec.rate, queue: spec.queue, black_hole: false };
-        let inner = Inner { name, ends, backstage: Arc::clone(backstage), seed, state: Mutex::new(state) };
+        let inner =
+            Inner { name, number, ends, backstage: Arc::clone(backstage), seed, state: Mutex::new(state) };
         Ok(Link { inner: Arc::new(inner) })
     }
 
@@ -157,7 +159,7 @@ impl Link {
     /// [`Error::NotAnEnd`] if the host isn't at an end of it.
     pub fn address(&self, host: &Host) -> Result<IpAddr, Error> {
         // Every end has an IPv4 address, and it is the first one.
-        self.end(host)?.addresses().next().ok_or_else(|| self.not_an_end(host))
+        self.end(host)?.addresses().first().copied().ok_or_else(|| self.not_an_end(host))
     }
 
     /// The index of the interface on a host.
@@ -273,6 +275,22 @@ impl Link {
     /// [`Error::NotAnEnd`] if the host isn't at an end of the link, or [`Error::Netlink`].
     pub fn give_address(&self, host: &Host) -> Result<(), Error> {
         self.end(host)?.give_addresses()
+    }
+
+    /// Gives the host other addresses on this link, with their routes, in place of those it has or had, as when a
+    /// network is left and entered again: 10.N.0.`number` and fd00:N::`number` on the lab's link number N.
+    /// [`Link::addresses`] and [`Lab::enable_multipath`](crate::Lab::enable_multipath) go by the new ones. The other
+    /// host keeps its own, and its default route, which still leads to this host.
+    ///
+    /// # Errors
+    /// [`Error::NotAnEnd`] if the host isn't at an end of the link, [`Error::BadSpec`] for a number outside of 1 to
+    /// 254 or that of the other host, or [`Error::Netlink`].
+    pub fn renumber(&self, host: &Host, number: u8) -> Result<(), Error> {
+        let end = self.end(host)?;
+        let [a, b] = &self.inner.ends;
+        let peer = if a.host == *host { b } else { a };
+        let _one_at_a_time = lock(&self.inner.state);
+        end.renumber(peer, self.inner.number, number)
     }
 
     /// What the link carried in one direction.

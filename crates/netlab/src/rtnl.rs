@@ -213,17 +213,18 @@ impl Rtnl {
 
     /// What comes from `source` is routed by `table`.
     pub(crate) fn add_source_rule(&mut self, source: IpAddr, table: u32, priority: u32) -> Result<(), Error> {
-        let mut message = RuleMessage::default();
-        message.header.family = family(source);
-        message.header.src_len = if source.is_ipv4() { 32 } else { 128 };
-        message.header.action = RuleAction::ToTable;
-        message.attributes = vec![
-            RuleAttribute::Source(source),
-            RuleAttribute::Table(table),
-            RuleAttribute::Priority(priority),
-        ];
-        let message = RouteNetlinkMessage::NewRule(message);
+        let message = RouteNetlinkMessage::NewRule(rule_message(source, table, priority));
         self.request("add a routing rule", message, NLM_F_CREATE | NLM_F_EXCL).map(drop)
+    }
+
+    pub(crate) fn delete_source_rule(
+        &mut self,
+        source: IpAddr,
+        table: u32,
+        priority: u32,
+    ) -> Result<(), Error> {
+        let message = RouteNetlinkMessage::DelRule(rule_message(source, table, priority));
+        unless_gone(self.request("delete a routing rule", message, 0))
     }
 }
 
@@ -274,6 +275,16 @@ fn address_message(index: u32, address: IpAddr, prefix: u8) -> AddressMessage {
         // Duplicate address detection would keep the address unusable for its first second.
         message.attributes.push(AddressAttribute::Flags(AddressFlags::Nodad));
     }
+    message
+}
+
+fn rule_message(source: IpAddr, table: u32, priority: u32) -> RuleMessage {
+    let mut message = RuleMessage::default();
+    message.header.family = family(source);
+    message.header.src_len = if source.is_ipv4() { 32 } else { 128 };
+    message.header.action = RuleAction::ToTable;
+    message.attributes =
+        vec![RuleAttribute::Source(source), RuleAttribute::Table(table), RuleAttribute::Priority(priority)];
     message
 }
 

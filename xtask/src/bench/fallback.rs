@@ -13,7 +13,7 @@ use netlab::{After, BoxKind, Host, Lab, LinkSpec, Rate, Segments};
 use serde::Serialize;
 
 use crate::programs::{Paths, Place, Who};
-use crate::report::{Environment, said_by};
+use crate::report::{self, Environment, said_by};
 
 /// What the bench needs to know.
 #[derive(clap::Args)]
@@ -270,18 +270,13 @@ fn write(
     here: &Environment,
 ) -> Result<()> {
     let mut text = String::from("# Falling back\n\n");
-    let versions: Vec<_> = here.versions.iter().map(|(name, version)| format!("{name} {version}")).collect();
     write!(
         text,
         "The time from the start of a program to its end, for a file of 13 bytes (but in the last row) over links with a round trip of \
          {} ms (so plain\nTCP needs two of them and its own start), median of {rounds}. Every client asks for MPTCP but \
-         the first.\n\nMeasured on {} with {}, {} CPUs ({}), {}. Every sample is in [fallback.json](fallback.json).\n\n",
+         the first.\n\n{} Every sample is in [fallback.json](fallback.json).\n\n",
         2 * DELAY.as_millis(),
-        here.date,
-        here.kernel,
-        here.cpus,
-        here.cpu_model,
-        versions.join(", ")
+        here.text()
     )?;
     let row = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
     let heads = clients.iter().map(|client| client.name().to_owned());
@@ -293,14 +288,6 @@ fn write(
         ensure!(cells.len() == clients.len(), "a situation lacks a client");
         text += &row([situation.text().to_owned()].into_iter().chain(cells).collect());
     }
-    fs::create_dir_all(out).with_context(|| format!("can't make {}", out.display()))?;
-    let json = serde_json::json!({ "environment": here, "outcomes": outcomes });
-    for (name, content) in
-        [("fallback.md", text), ("fallback.json", serde_json::to_string_pretty(&json)? + "\n")]
-    {
-        let file = out.join(name);
-        fs::write(&file, content).with_context(|| format!("can't write {}", file.display()))?;
-        eprintln!("wrote {}", file.display());
-    }
-    Ok(())
+    let data = serde_json::json!({ "environment": here, "outcomes": outcomes });
+    report::write(out, "fallback", text, &data)
 }

@@ -16,6 +16,7 @@ mod python;
 mod raw;
 mod report;
 mod scratch;
+mod situations;
 
 #[derive(Parser)]
 struct Cli {
@@ -37,6 +38,8 @@ enum Bench {
     Http(http::Args),
     /// What a fetch costs where MPTCP can't be had, beside Go and curl
     Fallback(fallback::Args),
+    /// Every situation that two links get into, beside plain TCP, Go and libcurl
+    Situations(situations::Args),
     /// The Python package against http.client, requests and asyncio
     Python(python::Args),
     /// Send many requests and print what came of it: a client in the bench `http`
@@ -63,6 +66,7 @@ fn run(cli: &Cli) -> Result<()> {
         Bench::Layer => layer::run(cli.quick)?.write(&cli.out, "overhead"),
         Bench::Http(args) => http::run(args, cli.quick)?.write(&cli.out, "http"),
         Bench::Fallback(args) => fallback::run(args, cli.quick, &cli.out),
+        Bench::Situations(args) => situations::run(args, cli.quick, &cli.out),
         Bench::Python(args) => python::run(args, cli.quick)?.write(&cli.out, "python"),
         Bench::Load(args) => load::run(args),
     }

@@ -96,7 +96,7 @@ pub struct Row {
 }
 
 /// The `at` quantile (0 to 1) with linear interpolation; not a number if there are no samples.
-fn quantile(samples: &[f64], at: f64) -> f64 {
+pub fn quantile(samples: &[f64], at: f64) -> f64 {
     let mut sorted = samples.to_vec();
     sorted.sort_by(f64::total_cmp);
     let Some(last) = sorted.len().checked_sub(1) else { return f64::NAN };

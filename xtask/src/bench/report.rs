@@ -56,6 +56,13 @@ impl Environment {
             versions,
         }
     }
+
+    /// The sentence about it.
+    pub fn text(&self) -> String {
+        let Self { date, kernel, cpus, cpu_model, versions } = self;
+        let versions: Vec<_> = versions.iter().map(|(name, version)| format!("{name} {version}")).collect();
+        format!("Measured on {date} with {kernel}, {cpus} CPUs ({cpu_model}), {}.", versions.join(", "))
+    }
 }
 
 /// The first line that a program prints, or `unknown`.
@@ -65,20 +72,28 @@ pub fn said_by(program: &str, arguments: &[&str]) -> String {
     text.lines().next().map_or("unknown", str::trim).to_string()
 }
 
+/// Writes `NAME.md` with `text` and `NAME.json` with `data` into `directory`, made if need be.
+///
+/// # Errors
+/// When a file can't be written.
+pub fn write(directory: &Path, name: &str, text: String, data: &impl Serialize) -> Result<()> {
+    fs::create_dir_all(directory).with_context(|| format!("can't make {}", directory.display()))?;
+    let json = serde_json::to_string_pretty(data)? + "\n";
+    for (extension, text) in [("md", text), ("json", json)] {
+        let file = directory.join(name).with_extension(extension);
+        fs::write(&file, text).with_context(|| format!("can't write {}", file.display()))?;
+        eprintln!("wrote {}", file.display());
+    }
+    Ok(())
+}
+
 impl Report {
     /// Writes `NAME.md` and `NAME.json` into `directory`, made if need be.
     ///
     /// # Errors
     /// When a file can't be written.
     pub fn write(&self, directory: &Path, name: &str) -> Result<()> {
-        fs::create_dir_all(directory).with_context(|| format!("can't make {}", directory.display()))?;
-        let json = serde_json::to_string_pretty(self)? + "\n";
-        for (extension, text) in [("md", self.markdown(name)), ("json", json)] {
-            let file = directory.join(name).with_extension(extension);
-            fs::write(&file, text).with_context(|| format!("can't write {}", file.display()))?;
-            eprintln!("wrote {}", file.display());
-        }
-        Ok(())
+        write(directory, name, self.markdown(name), self)
     }
 
     /// The whole document.
@@ -90,15 +105,11 @@ impl Report {
     }
 
     fn write_markdown(&self, out: &mut String, name: &str) -> std::fmt::Result {
-        let Environment { date, kernel, cpus, cpu_model, versions } = &self.environment;
         writeln!(out, "# {}\n\n{}\n", self.title, self.text)?;
         if self.quick {
             writeln!(out, "**A quick run: it shows that the bench works, not how fast anything is.**\n")?;
         }
-        let versions: Vec<_> =
-            versions.iter().map(|(program, version)| format!("{program} {version}")).collect();
-        let versions = versions.join(", ");
-        writeln!(out, "Measured on {date} with {kernel}, {cpus} CPUs ({cpu_model}), {versions}.")?;
+        writeln!(out, "{}", self.environment.text())?;
         writeln!(
             out,
             "\nLess is better. *Ratio* is ours divided by the peer's in the same round, the median over the rounds; in \

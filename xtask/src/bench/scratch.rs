@@ -26,6 +26,14 @@ impl Scratch {
         self.directory.join("served")
     }
 
+    /// A directory of this name, with nothing in it.
+    pub fn emptied(&self, name: &str) -> Result<PathBuf> {
+        let path = self.directory.join(name);
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir(&path).with_context(|| format!("can't make {}", path.display()))?;
+        Ok(path)
+    }
+
     /// Makes a file of bytes that don't compress.
     pub fn file(&self, name: &'static str, size: u64) -> Result<SharedFile> {
         let path = self.served().join(name);
