@@ -1,9 +1,9 @@
 //! What Unix and other systems spell differently: names as bytes, file identity, `pread`, non-blocking opens, errno.
 
 #[cfg(not(unix))]
-pub(super) use portable::*;
+pub(crate) use portable::*;
 #[cfg(unix)]
-pub(super) use unix::*;
+pub(crate) use unix::*;
 
 #[cfg(unix)]
 mod unix {
@@ -22,7 +22,7 @@ mod unix {
     /// `O_NONBLOCK`: a FIFO that takes the file's place between stat and open must not hang the thread.
     const OPEN_FLAGS: i32 = OFlags::NONBLOCK.union(OFlags::NOCTTY).bits() as i32;
 
-    pub(in super::super) fn confined_options() -> cap_std::fs::OpenOptions {
+    pub(crate) fn confined_options() -> cap_std::fs::OpenOptions {
         let mut options = cap_std::fs::OpenOptions::new();
         options.read(true).custom_flags(OPEN_FLAGS);
         options
@@ -86,7 +86,7 @@ mod portable {
 
     use http::StatusCode;
 
-    pub(in super::super) fn confined_options() -> cap_std::fs::OpenOptions {
+    pub(crate) fn confined_options() -> cap_std::fs::OpenOptions {
         let mut options = cap_std::fs::OpenOptions::new();
         options.read(true);
         options
