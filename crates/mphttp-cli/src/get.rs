@@ -4,6 +4,7 @@ mod args;
 mod output;
 mod progress;
 mod report;
+mod upload;
 
 use std::{
     io::{self, IsTerminal},
@@ -74,6 +75,9 @@ async fn transfer(
     target: Target,
 ) -> anyhow::Result<()> {
     let mut output = Output::open(target)?;
+    if let Some(file) = upload::resumable(args) {
+        return upload::transfer(args, request, output, file).await;
+    }
     let start = Instant::now();
     let mut response = request.send().await?;
     if args.fail {

@@ -42,7 +42,7 @@ impl UploadArgs {
 }
 
 /// A number of bytes, with a unit or without.
-fn size(text: &str) -> Result<u64, String> {
+pub fn size(text: &str) -> Result<u64, String> {
     let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
     let unit = text[digits.len()..].trim_end_matches(['B', 'b']).to_ascii_lowercase();
     let (base, unit) = match unit.strip_suffix('i') {

@@ -31,9 +31,9 @@ pub struct GetArgs {
     /// A header: `Name: value`; `Name;` for an empty one.
     #[arg(short = 'H', long = "header", value_name = "HEADER")]
     headers: Vec<String>,
-    /// The method [default: GET; POST with --data; HEAD with --head].
+    /// The method [default: GET; POST with --data; HEAD with --head; PUT with --upload-file].
     #[arg(short = 'X', long = "request", value_name = "METHOD")]
-    method: Option<String>,
+    pub method: Option<String>,
     /// A body for the request, `@FILE` to read it from a file without its line ends, `@-` from stdin. Several are
     /// joined by `&`.
     #[arg(short, long, value_name = "DATA")]
@@ -41,6 +41,20 @@ pub struct GetArgs {
     /// As --data, but files are sent as they are.
     #[arg(long, value_name = "DATA")]
     data_binary: Vec<String>,
+    /// Upload this file; `-` is stdin. Where the server speaks tus, the upload survives broken connections, and with -C a
+    /// restart of this program; elsewhere it is one PUT. -X METHOD sends it in one request of that method. A URL that ends
+    /// with a slash gets the file's name.
+    #[arg(short = 'T', long, value_name = "FILE", conflicts_with_all = ["data", "data_binary", "head"])]
+    pub upload_file: Option<PathBuf>,
+    /// Upload at most so many bytes in one request, each with a checksum where the server checks it; 10M is understood.
+    #[arg(long, value_name = "SIZE", requires = "upload_file", value_parser = crate::serve_uploads::size)]
+    pub upload_chunk: Option<u64>,
+    /// Go on with a transfer that was left unfinished.
+    #[arg(short = 'C', long = "continue")]
+    pub resume: bool,
+    /// For how many seconds to go on trying while nothing gets through.
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "120")]
+    pub retry_for: Duration,
     /// Fail on a status of 400 or above, and write no body.
     #[arg(short, long)]
     pub fail: bool,
@@ -184,6 +198,7 @@ impl GetArgs {
                 .map_err(|_| usage(format!("{word:?} is not an HTTP method")))?,
             None if self.head => Method::HEAD,
             None if data.is_some() => Method::POST,
+            None if self.upload_file.is_some() => Method::PUT,
             None => Method::GET,
         };
         let mut headers = HeaderMap::new();
@@ -191,7 +206,7 @@ impl GetArgs {
             let (name, value) = header(line)?;
             headers.append(name, value);
         }
-        let mut request = client.request(method, self.full_url());
+        let mut request = super::upload::begin(self, client, method)?;
         if let Some(data) = data {
             if !headers.contains_key(CONTENT_TYPE) {
                 request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded");

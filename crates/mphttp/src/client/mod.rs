@@ -19,6 +19,7 @@ mod receive;
 mod redirect;
 mod request;
 mod response;
+mod upload;
 
 use std::{
     fmt,
@@ -47,6 +48,7 @@ use url::Url;
 pub use builder::ClientBuilder;
 pub use request::RequestBuilder;
 pub use response::Response;
+pub use upload::{Upload, Uploaded, upload_url};
 
 use crate::{Body, ConnectionInfo, Connector, Error, Phase};
 use dial::{Dialer, LazyTls};
@@ -175,6 +177,11 @@ impl Client {
     /// A DELETE request.
     pub fn delete(&self, url: impl AsRef<str>) -> RequestBuilder {
         self.request(Method::DELETE, url)
+    }
+
+    /// An upload of a file, which goes on where it was when the connection breaks if the server speaks tus.
+    pub fn upload(&self, url: impl AsRef<str>) -> Upload {
+        Upload::of(self.put(url))
     }
 
     /// The protocol of requests that don't choose one.
@@ -320,6 +327,9 @@ impl Client {
     ) -> Result<http::Response<Received>, Failed> {
         let authority: Arc<str> = request.uri().authority().map_or("", |authority| authority.as_str()).into();
         let captured = capture_connection(&mut request);
+        if let Some(tell) = request.extensions_mut().remove::<upload::Tell>() {
+            tell.found(captured.clone());
+        }
         let responding = self.pool(protocol).request(request);
         let result = match limits.read {
             None => responding.await,

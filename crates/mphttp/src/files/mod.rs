@@ -19,7 +19,7 @@
 //! ```
 
 mod answer;
-mod body;
+pub(crate) mod body;
 pub(crate) mod conditional;
 mod encoding;
 mod listing;
@@ -43,7 +43,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 pub use body::Body;
 
 use answer::Ask;
-pub(crate) use platform::confined_options;
+pub(crate) use platform::{confined_options, name_bytes};
 use root::Root;
 
 /// A directory tree, served: a handler for GET, HEAD and OPTIONS. Clones are cheap and share the root.

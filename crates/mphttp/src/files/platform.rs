@@ -44,7 +44,7 @@ mod unix {
         Some(OsString::from_vec(bytes.to_vec()))
     }
 
-    pub(in super::super) fn name_bytes(name: &OsStr) -> Cow<'_, [u8]> {
+    pub(crate) fn name_bytes(name: &OsStr) -> Cow<'_, [u8]> {
         Cow::Borrowed(name.as_bytes())
     }
 
@@ -118,7 +118,7 @@ mod portable {
         (!refused).then(|| name.into())
     }
 
-    pub(in super::super) fn name_bytes(name: &OsStr) -> Cow<'_, [u8]> {
+    pub(crate) fn name_bytes(name: &OsStr) -> Cow<'_, [u8]> {
         match name.to_string_lossy() {
             Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
             Cow::Owned(text) => Cow::Owned(text.into_bytes()),
