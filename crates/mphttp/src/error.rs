@@ -193,9 +193,9 @@ pub enum Error {
         text: String,
     },
     /// An upload was tried again and again, and no more got through.
-    #[error("no more than {got} of {size} bytes got through in {} s: {source}", after.as_secs_f64())]
+    #[error("nothing more got through in {} s ({got} of {size} bytes are known to be there): {source}", after.as_secs_f64())]
     UploadStuck {
-        /// Bytes that the server has.
+        /// Bytes that the server is known to have; it may have more.
         got: u64,
         /// The file's size in bytes.
         size: u64,

@@ -52,6 +52,8 @@ pub(super) struct Run {
     digests: bool,
     /// The server is known to be there.
     answered: bool,
+    /// Another request was writing to the upload.
+    busy: bool,
     /// The one that was told of.
     connection: Option<ConnectionInfo>,
 }
@@ -91,6 +93,7 @@ impl Run {
             best: 0,
             digests: false,
             answered: false,
+            busy: false,
             connection: None,
         };
         run.go().await
@@ -289,6 +292,16 @@ impl Run {
             let value = HeaderValue::try_from(format!("sha256 {}", STANDARD.encode(digest)));
             headers.extend(value.ok().map(|value| (tus::CHECKSUM, value)));
         }
+        if self.busy {
+            // A chunk of nothing shows, at no cost, whether it still is.
+            let mut headers = headers.clone();
+            headers.remove(tus::CHECKSUM);
+            let response = self.ask_for(Method::PATCH, upload, headers).await?;
+            self.busy = response.status() == StatusCode::LOCKED;
+            if matches!(response.status().as_u16(), 409 | 423) {
+                existing(response, &[409, 423]).await?;
+            }
+        }
         let response = match self.send(Method::PATCH, upload, headers, offset..end).await {
             Ok(response) => response,
             Err(error) => {
@@ -296,6 +309,7 @@ impl Run {
                 return Err(error.into());
             }
         };
+        self.busy = response.status() == StatusCode::LOCKED;
         // The offset was not the server's; another request, ours on a dead connection perhaps, is busy; what came was
         // spoilt: HEAD tells how to go on.
         let response = existing(response, &[409, 423, 460]).await?;
