@@ -61,6 +61,11 @@ pub fn begin(args: &GetArgs, client: &Client, method: Method) -> anyhow::Result<
         Failure::new(Exit::Read, format!("can't read {}", path.display()))
             .hint("check the name of the file to upload, and that you may read it")
     };
+    if args.resume && resumable(args).is_none() {
+        let message =
+            "-C can't go on with an upload from stdin or with -X: those are sent at once or not at all";
+        return Err(Failure::new(Exit::Usage, message).into());
+    }
     if is_stream(path) {
         let body = piped(path).with_context(failed)?;
         return Ok(client.request(method, url).body(body));

@@ -65,8 +65,7 @@ fn a_connection_that_stalls_is_given_up_and_its_upload_taken_over() {
     println!("{:?}", start.elapsed());
     // The server has heard nothing of the end of the first connection.
     assert!(between.connections() >= 2 && start.elapsed() < Duration::from_secs(15));
-    // What one request carries before it hears that another is busy.
-    assert!(between.passed() < SIZE as u64 + 4_000_000, "{}", between.passed());
+    assert!(between.passed() < SIZE as u64 + 100_000, "{}", between.passed());
 }
 
 #[test]
@@ -90,7 +89,8 @@ fn a_server_that_is_killed_and_comes_back_goes_on() {
         "{}",
         between.passed()
     );
-    assert_eq!((serving.count("POST"), serving.count("PATCH")), (0, 1));
+    // One PATCH asks whether it may, one carries the rest.
+    assert_eq!((serving.count("POST"), serving.count("PATCH")), (0, 2));
 }
 
 #[test]

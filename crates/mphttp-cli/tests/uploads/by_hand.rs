@@ -124,6 +124,37 @@ fn an_upload_is_given_up_and_another_begins_with_its_first_bytes() {
         curl(&[&headers[..], &["-i", "--data-binary", &data, &serving.url("/in/")]].concat());
     assert_eq!((status, header(&head, "upload-offset")), (201, Some("5000")), "{head}");
     assert_eq!(digest(&site.served("in/f")), digest(&file));
+    // Of one that fails at once nobody learns the URL: it does not stay.
+    let before = site.unfinished();
+    let sum = ["-H", "Upload-Checksum: sha1 AAAA", "-H", "Upload-Metadata: filename Zw=="];
+    let headers = [&headers[..6], &sum].concat();
+    assert_eq!(curl(&[&headers[..], &["--data-binary", &data, &serving.url("/in/")]].concat()).1, 460);
+    assert_eq!(site.unfinished(), before);
+}
+
+#[test]
+fn half_a_chunk_with_a_checksum_counts_for_nothing_after_a_crash_either() {
+    let site = Site::new();
+    let serving = site.serve(0, &["--uploads"]);
+    let url = create(&serving, 200, "filename Zg==");
+    assert_eq!(patch(&url, 0, &site.file("sure", 90), &[]).1, 204);
+    let mut stream = TcpStream::connect(serving.address()).unwrap();
+    let path = url.splitn(4, '/').nth(3).unwrap();
+    write!(stream, "PATCH /{path} HTTP/1.1\r\nHost: x\r\n{TUS}\r\n{CHUNK}\r\nUpload-Checksum: sha1 AAAA\r\n")
+        .unwrap();
+    write!(stream, "Upload-Offset: 90\r\nContent-Length: 100\r\n\r\n0123456789").unwrap();
+    let data = site.served(".mphttp-uploads").join(format!("{}.data", url.rsplit('/').next().unwrap()));
+    eventually("ten bytes of it are written", || fs::metadata(&data).unwrap().len() == 100);
+    assert_eq!(offset(&url), Some(90));
+    let port = serving.port;
+    // SIGKILL.
+    drop(serving);
+    let _serving = site.serve(port, &["--uploads"]);
+    assert_eq!(offset(&url), Some(90));
+    assert_eq!(patch(&url, 90, &site.file("rest", 110), &[]).1, 204);
+    let whole =
+        [fs::read(site.file("sure", 90)).unwrap(), fs::read(site.file("rest", 110)).unwrap()].concat();
+    assert_eq!(fs::read(site.served("in/f")).unwrap(), whole);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::{
     io::AsyncWriteExt as _,
     select,
-    time::{Instant, timeout_at},
+    time::{Instant, timeout, timeout_at},
 };
 
 use crate::{Body, BoxError};
@@ -18,6 +18,8 @@ use crate::{Body, BoxError};
 /// connection, and the client might never see why.
 const DISCARD_BYTES: usize = 1 << 20;
 const DISCARD_TIME: Duration = Duration::from_secs(1);
+/// After so long without a byte the client is taken for dead: its host may be, and nobody would tell.
+const SILENCE: Duration = Duration::from_secs(300);
 
 /// Why a body did not go into the file as a whole.
 #[derive(Debug)]
@@ -84,7 +86,10 @@ pub(super) async fn pour(
     let outcome = loop {
         let frame = select! {
             biased;
-            frame = body.frame() => frame,
+            frame = timeout(SILENCE, body.frame()) => match frame {
+                Ok(frame) => frame,
+                Err(_) => break Err(Cut::Body("nothing came for too long".into())),
+            },
             () = &mut leave => break Err(Cut::Replaced),
         };
         let data = match frame {

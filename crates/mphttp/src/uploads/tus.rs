@@ -12,7 +12,7 @@ use super::{
     id::Id,
     locks::Held,
     metadata,
-    pour::{Checksum, Cut, pour},
+    pour::{Checksum, Cut, discard, pour},
     put,
     refusal::Refusal,
     store::Info,
@@ -100,8 +100,7 @@ pub(super) async fn create(
     let mut response = empty(StatusCode::CREATED);
     if along && length > 0 {
         let held = uploads.locks.take(id).await.ok_or_else(locked)?;
-        let chunk = Chunk { id, info, offset: 0, checksum };
-        // The upload exists, whatever becomes of its first bytes: HEAD tells.
+        let chunk = Chunk { id, info, offset: 0, checksum, anew: true };
         let offset = chunk.take(uploads, held, body.take().unwrap_or_default()).await?;
         response.headers_mut().insert(OFFSET, offset.into());
     }
@@ -151,7 +150,7 @@ pub(super) async fn append(
     if at != offset {
         return Err(Refusal::new(StatusCode::CONFLICT, format!("The upload is at {offset}, not at {at}.")));
     }
-    let chunk = Chunk { id, info, offset, checksum };
+    let chunk = Chunk { id, info, offset, checksum, anew: false };
     let offset = chunk.take(uploads, held, body.take().unwrap_or_default()).await?;
     let mut response = empty(StatusCode::NO_CONTENT);
     response.headers_mut().insert(OFFSET, offset.into());
@@ -179,56 +178,64 @@ struct Chunk {
     offset: u64,
     /// What it has to come to, and the algorithm for it.
     checksum: Option<(Checksum, Vec<u8>)>,
+    /// The upload has just been created: if this fails, nobody learns of it.
+    anew: bool,
 }
 
 impl Chunk {
     /// Takes it; gives the offset after it. If that completes the upload, it gets its name.
     async fn take(self, uploads: &Uploads, held: Held, body: Body) -> Result<u64, Refusal> {
-        let Self { id, info, offset, checksum } = self;
-        let room = info.length - offset;
-        if info.finished {
-            return if body.is_end_stream() { Ok(offset) } else { Err(beyond(info.length)) };
-        }
-        if body.size_hint().lower() > room {
-            return Err(beyond(info.length));
-        }
         let uploads = uploads.clone();
         // A task of its own: when the connection is dropped, it still writes what has come, and only then lets go of
         // the upload.
         let task = tokio::spawn(async move {
-            let verify = checksum.is_some();
-            let store = uploads.store.clone();
-            let file = blocking(move || Ok(store.append(id, offset, verify)?)).await?;
-            let (mut checksum, wanted) = checksum.unzip();
-            let (written, mut outcome) =
-                pour(body, file, room, &mut checksum, || held.beat(), held.asked_to_leave()).await;
-            let mut wrong = false;
-            if outcome.is_ok() {
-                wrong = checksum.map(Checksum::finish) != wanted;
+            let (id, anew) = (self.id, self.anew);
+            let taken = self.store(&uploads, held, body).await;
+            if anew && taken.is_err() {
+                let store = uploads.store.clone();
+                // Else it would only wait to be swept out.
+                let _ = blocking(move || Ok(store.remove(id)?)).await;
             }
-            let store = uploads.store.clone();
-            // Part of a chunk can't be verified, and what is too much shows that all of it is in doubt.
-            if wrong || (verify && outcome.is_err()) || matches!(outcome, Err(Cut::TooLong)) {
-                if let Err(error) = blocking(move || Ok(store.cut(id, offset)?)).await {
-                    tracing::warn!(?error, "a spoilt chunk can't be dropped");
-                    outcome = Err(Cut::Disk(io::Error::other("a spoilt chunk can't be dropped")));
-                }
-            } else if verify {
-                blocking(move || Ok(store.vouch(id)?)).await?;
-            }
-            match outcome {
-                Ok(()) if wrong => return Err(Refusal::mismatch()),
-                Ok(()) => {}
-                Err(Cut::TooLong) => return Err(beyond(info.length)),
-                Err(cut) => return Err(put::refusal(cut, info.length)),
-            }
-            let offset = offset + written;
-            if offset == info.length {
-                finish(&uploads, held, id, info).await?;
-            }
-            Ok(offset)
+            taken
         });
         task.await.map_err(io::Error::from)?
+    }
+
+    async fn store(self, uploads: &Uploads, held: Held, mut body: Body) -> Result<u64, Refusal> {
+        let Self { id, info, offset, checksum, .. } = self;
+        let room = info.length - offset;
+        if body.size_hint().lower() > room || (info.finished && !body.is_end_stream()) {
+            discard(&mut body).await;
+            return Err(beyond(info.length));
+        }
+        if info.finished {
+            return Ok(offset);
+        }
+        let verify = checksum.is_some();
+        let store = uploads.store.clone();
+        let file = blocking(move || Ok(store.append(id, offset, verify)?)).await?;
+        let (mut checksum, wanted) = checksum.unzip();
+        let (written, outcome) =
+            pour(body, file, room, &mut checksum, || held.beat(), held.asked_to_leave()).await;
+        let wrong = outcome.is_ok() && checksum.map(Checksum::finish) != wanted;
+        let store = uploads.store.clone();
+        // Part of a chunk can't be verified, and where there is too much all of it is in doubt.
+        if wrong || (verify && outcome.is_err()) || matches!(outcome, Err(Cut::TooLong)) {
+            blocking(move || Ok(store.cut(id, offset)?)).await?;
+        } else if verify {
+            blocking(move || Ok(store.vouch(id)?)).await?;
+        }
+        match outcome {
+            Ok(()) if wrong => return Err(Refusal::mismatch()),
+            Ok(()) => {}
+            Err(Cut::TooLong) => return Err(beyond(info.length)),
+            Err(cut) => return Err(put::refusal(cut, info.length)),
+        }
+        let offset = offset + written;
+        if offset == info.length {
+            finish(uploads, held, id, info).await?;
+        }
+        Ok(offset)
     }
 }
 

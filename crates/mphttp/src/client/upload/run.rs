@@ -52,8 +52,8 @@ pub(super) struct Run {
     digests: bool,
     /// The server is known to be there.
     answered: bool,
-    /// Another request was writing to the upload.
-    busy: bool,
+    /// The next chunk follows a break.
+    resuming: bool,
     /// The one that was told of.
     connection: Option<ConnectionInfo>,
 }
@@ -93,7 +93,7 @@ impl Run {
             best: 0,
             digests: false,
             answered: false,
-            busy: false,
+            resuming: false,
             connection: None,
         };
         run.go().await
@@ -110,6 +110,7 @@ impl Run {
         };
         // Who goes on knows that the server was there once.
         self.answered = matches!(at, At::Ask(_));
+        self.resuming = self.answered;
         self.tus(at).await
     }
 
@@ -146,7 +147,7 @@ impl Run {
                         return Err(error);
                     }
                     // What an earlier process, or the server, has forgotten is no progress to be measured by.
-                    (self.best, started_at) = (0, Some(0));
+                    (self.best, started_at, self.resuming) = (0, Some(0), false);
                     at = At::Create;
                 }
                 // A first connection that fails is more likely a wrong URL than a bad moment.
@@ -163,6 +164,7 @@ impl Run {
                     tracing::info!(%error, ?wait, "the upload was interrupted");
                     sleep(wait).await;
                     interruptions += 1;
+                    self.resuming = !matches!(at, At::Discover | At::Create);
                     // Kept connections may be as dead as the one that broke.
                     self.client = fresh(&self.client);
                     at = match at {
@@ -292,15 +294,17 @@ impl Run {
             let value = HeaderValue::try_from(format!("sha256 {}", STANDARD.encode(digest)));
             headers.extend(value.ok().map(|value| (tus::CHECKSUM, value)));
         }
-        if self.busy {
-            // A chunk of nothing shows, at no cost, whether it still is.
+        if self.resuming {
+            // The server may not have noticed that the last connection is dead. A chunk of nothing finds that out for a
+            // round trip, while one of many bytes would be sent, in good part, to be dropped.
             let mut headers = headers.clone();
             headers.remove(tus::CHECKSUM);
             let response = self.ask_for(Method::PATCH, upload, headers).await?;
-            self.busy = response.status() == StatusCode::LOCKED;
-            if matches!(response.status().as_u16(), 409 | 423) {
+            // What else a server may have against it is its own affair.
+            if matches!(response.status().as_u16(), 409 | 423 | 429 | 503) {
                 existing(response, &[409, 423]).await?;
             }
+            self.resuming = false;
         }
         let response = match self.send(Method::PATCH, upload, headers, offset..end).await {
             Ok(response) => response,
@@ -309,7 +313,6 @@ impl Run {
                 return Err(error.into());
             }
         };
-        self.busy = response.status() == StatusCode::LOCKED;
         // The offset was not the server's; another request, ours on a dead connection perhaps, is busy; what came was
         // spoilt: HEAD tells how to go on.
         let response = existing(response, &[409, 423, 460]).await?;
