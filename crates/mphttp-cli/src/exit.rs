@@ -20,7 +20,7 @@ pub enum Exit {
     NotHttp = 8,
     /// The transfer ended before it was whole.
     CutShort = 18,
-    /// The server answered with a status of 400 or above, and `--fail` was given.
+    /// The server answered with a status of 400 or above, and `--fail` was given, or it was an upload.
     Http = 22,
     /// Output could not be written: no permission, disk full.
     Write = 23,
@@ -70,7 +70,7 @@ Exit codes:
     7  no connection, or no listener, could be made
     8  the answer is not valid HTTP
    18  the transfer was cut short
-   22  HTTP status 400 or above, with --fail
+   22  HTTP status 400 or above, with --fail or for an upload
    23  output can't be written
    26  a file to send can't be read
    28  a time limit passed
@@ -158,11 +158,12 @@ impl From<&mphttp::Error> for Exit {
             Error::Http { .. } => Self::NotHttp,
             Error::Incomplete { .. } => Self::CutShort,
             Error::Decode { .. } => Self::Decode,
-            Error::Status { .. } | Error::Busy { .. } => Self::Http,
-            Error::File { .. } => Self::Write,
+            Error::Status { .. } | Error::Busy { .. } | Error::UploadRefused { .. } => Self::Http,
+            Error::Write { .. } => Self::Write,
             Error::Checksum { .. } => Self::Checksum,
             Error::Changed { .. } => Self::CutShort,
-            Error::GaveUp { source, .. } => Self::from(&**source),
+            Error::Read { .. } | Error::FileChanged { .. } => Self::Read,
+            Error::GaveUp { source, .. } | Error::UploadStuck { source, .. } => Self::from(&**source),
             _ => Self::Other,
         }
     }

@@ -5,6 +5,7 @@ mod download;
 mod output;
 mod progress;
 mod report;
+mod upload;
 
 use std::{
     io::{self, IsTerminal},
@@ -109,6 +110,9 @@ async fn transfer(
     target: Target,
 ) -> anyhow::Result<()> {
     let mut output = Output::open(target)?;
+    if let Some(file) = upload::resumable(args) {
+        return upload::transfer(args, request, output, file).await;
+    }
     let start = Instant::now();
     let mut response = request.send().await?;
     if args.fail {

@@ -12,6 +12,7 @@ mod error_reporting;
 mod exit;
 mod get;
 mod serve;
+mod serve_uploads;
 
 use std::ffi::OsString;
 

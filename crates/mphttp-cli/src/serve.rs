@@ -15,6 +15,7 @@ use mphttp::{
     files::Files,
     server::{RequestBody, check, service_fn},
     tls::ServerTls,
+    uploads::Uploads,
 };
 use mptcp_socket::{Listen, Listening};
 use tokio::sync::oneshot;
@@ -25,6 +26,7 @@ use crate::{
     cli::ProtocolArgs,
     error_reporting::{Failure, say},
     exit::Exit,
+    serve_uploads::UploadArgs,
 };
 
 const EXAMPLES: &str = "\
@@ -34,6 +36,7 @@ Examples:
   mphttp serve --bind 127.0.0.1            for this computer only
   mphttp serve --self-signed               over HTTPS, with a certificate made on the spot
   mphttp serve --access-log json >access   one JSON object for each request
+  mphttp serve --uploads --bind 127.0.0.1  take uploads too: mphttp get -T FILE http://localhost:8000/
   curl http://localhost:8000/.mphttp/check how is my connection made?";
 
 /// Options of `mphttp serve`.
@@ -75,6 +78,8 @@ pub struct ServeArgs {
     /// Serve at most this many connections at once; further clients wait.
     #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = positive)]
     max_connections: usize,
+    #[command(flatten)]
+    uploads: UploadArgs,
     /// Print nothing but errors and the access log.
     #[arg(long, short)]
     quiet: bool,
@@ -91,6 +96,7 @@ fn positive(text: &str) -> Result<usize, String> {
 /// What every request is answered from.
 struct Site {
     files: Files,
+    uploads: Option<Uploads>,
     check: bool,
     log: Option<AccessLog>,
 }
@@ -105,6 +111,7 @@ pub fn run(args: ServeArgs) -> anyhow::Result<()> {
         })?
         .listing(!args.no_listing)
         .follow_symlinks_outside(args.follow_symlinks);
+    let uploads = args.uploads.handler(&args.directory)?;
     let listen = Listen::new(protocol);
     let listening = match args.bind {
         Some(ip) => listen.bind(SocketAddr::new(ip, args.port))?,
@@ -113,7 +120,7 @@ pub fn run(args: ServeArgs) -> anyhow::Result<()> {
     let local = listening.local_addr().context("the listener has no address")?;
     let tls = tls(&args, local)?;
     if !args.quiet {
-        banner(&files, &listening, local, tls.as_ref());
+        banner(&files, &listening, local, tls.as_ref(), uploads.is_some());
     }
     // What the library wants operators to know: connections refused for lack of descriptors, handlers that failed.
     let _ = tracing_subscriber::fmt()
@@ -125,7 +132,7 @@ pub fn run(args: ServeArgs) -> anyhow::Result<()> {
         server = server.tls(tls);
     }
     let log = AccessLog::to_stdout(args.access_log);
-    let site = Arc::new(Site { files, check: !args.no_check, log: log.clone() });
+    let site = Arc::new(Site { files, uploads, check: !args.no_check, log: log.clone() });
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -162,6 +169,8 @@ async fn answer(site: Arc<Site>, request: Request<RequestBody>) -> Result<Respon
     let pending = site.log.as_ref().map(|log| log.begin(&request));
     let response = if site.check && request.uri().path() == check::PATH {
         check::respond(&request)
+    } else if let Some(uploads) = site.uploads.as_ref().filter(|uploads| uploads.takes(&request)) {
+        uploads.respond(request).await
     } else {
         site.files.respond(&request).await.map(Body::new)
     };
@@ -177,8 +186,11 @@ fn tls(args: &ServeArgs, local: SocketAddr) -> Result<Option<ServerTls>, mphttp:
     ServerTls::from_pem_files(certificate, key).map(Some)
 }
 
-fn banner(files: &Files, listening: &Listening, local: SocketAddr, tls: Option<&ServerTls>) {
+fn banner(files: &Files, listening: &Listening, local: SocketAddr, tls: Option<&ServerTls>, uploads: bool) {
     say(format_args!("Serving {}", files.root().display()));
+    if uploads {
+        say("Uploads are on: whoever reaches this port can write files there.");
+    }
     let scheme = if tls.is_some() { "https" } else { "http" };
     for (url, interface) in addresses::urls(scheme, local, &addresses::of_host()) {
         match interface {

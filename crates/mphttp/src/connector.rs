@@ -321,6 +321,11 @@ impl ConnectionInfo {
         self.activity.requests.fetch_add(1, Ordering::Relaxed)
     }
 
+    /// Whether both are of one connection.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.activity, &other.activity)
+    }
+
     /// Whether a request was answered over it.
     pub(crate) fn is_used(&self) -> bool {
         self.activity.requests.load(Ordering::Relaxed) > 0

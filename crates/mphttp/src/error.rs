@@ -168,6 +168,42 @@ pub enum Error {
     /// The caller's own request body failed.
     #[error("the request body failed: {0}")]
     RequestBody(#[source] BoxError),
+    /// A file that is to be sent can't be read.
+    #[error("can't read {}: {source}", .path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A file was written to while it was being sent: what the server has is neither the old one nor the new.
+    #[error("{} changed while it was being sent; send it again when nobody writes to it", .path.display())]
+    FileChanged {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The server does not take an upload.
+    #[error("{url} refused the upload: {status}{}", Said(.text))]
+    UploadRefused {
+        /// The URL that answered.
+        url: String,
+        /// The status.
+        status: StatusCode,
+        /// What the answer says about it, in one line; may be empty.
+        text: String,
+    },
+    /// An upload was tried again and again, and no more got through.
+    #[error("nothing more got through in {} s ({got} of {size} bytes are known to be there): {source}", after.as_secs_f64())]
+    UploadStuck {
+        /// Bytes that the server is known to have; it may have more.
+        got: u64,
+        /// The file's size in bytes.
+        size: u64,
+        /// For how long nothing got through.
+        after: Duration,
+        /// What went wrong last.
+        source: Box<Error>,
+    },
     /// A status of 400 or above, where the caller asked for that to be an error.
     #[error("{url} answered {status}")]
     Status {
@@ -178,7 +214,7 @@ pub enum Error {
     },
     /// A downloaded file can't be written.
     #[error("can't write to {}: {source}", .path.display())]
-    File {
+    Write {
         /// The file, by its final name.
         path: PathBuf,
         /// What the system said.
@@ -310,6 +346,14 @@ impl fmt::Display for Expected {
             Some(expected) => write!(f, " of {expected}"),
             None => Ok(()),
         }
+    }
+}
+
+struct Said<'a>(&'a str);
+
+impl fmt::Display for Said<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() { Ok(()) } else { write!(f, ": {}", self.0) }
     }
 }
 

@@ -12,6 +12,7 @@ pub mod files;
 pub mod report;
 pub mod server;
 pub mod tls;
+pub mod uploads;
 
 pub use body::{Body, BoxError};
 pub use client::{Client, Response};

@@ -307,7 +307,7 @@ async fn what_is_no_plain_get_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let error =
         client.download("http://localhost/").to_file(folder.path().join("no/where")).await.unwrap_err();
-    assert!(matches!(error, Error::File { .. }), "{error}");
+    assert!(matches!(error, Error::Write { .. }), "{error}");
     let error = client.download("http://localhost/").to_file("/dev/null").await.unwrap_err();
     assert!(error.to_string().contains("no regular file"), "{error}");
 }

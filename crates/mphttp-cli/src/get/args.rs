@@ -34,9 +34,9 @@ pub struct GetArgs {
     /// A header: `Name: value`; `Name;` for an empty one.
     #[arg(short = 'H', long = "header", value_name = "HEADER")]
     headers: Vec<String>,
-    /// The method [default: GET; POST with --data; HEAD with --head].
+    /// The method [default: GET; POST with --data; HEAD with --head; PUT with --upload-file].
     #[arg(short = 'X', long = "request", value_name = "METHOD")]
-    method: Option<String>,
+    pub method: Option<String>,
     /// A body for the request, `@FILE` to read it from a file without its line ends, `@-` from stdin. Several are
     /// joined by `&`.
     #[arg(short, long, value_name = "DATA")]
@@ -44,6 +44,14 @@ pub struct GetArgs {
     /// As --data, but files are sent as they are.
     #[arg(long, value_name = "DATA")]
     data_binary: Vec<String>,
+    /// Upload this file; `-` is stdin. Where the server speaks tus, the upload survives broken connections, and with -C a
+    /// restart of this program; elsewhere it is one PUT. -X METHOD sends it in one request of that method. A URL that ends
+    /// with a slash gets the file's name.
+    #[arg(short = 'T', long, value_name = "FILE", conflicts_with_all = ["data", "data_binary", "head"])]
+    pub upload_file: Option<PathBuf>,
+    /// Upload at most so many bytes in one request, each with a checksum where the server checks it; 10M is understood.
+    #[arg(long, value_name = "SIZE", requires = "upload_file", value_parser = crate::serve_uploads::size)]
+    pub upload_chunk: Option<u64>,
     /// Fail on a status of 400 or above, and write no body.
     #[arg(short, long)]
     pub fail: bool,
@@ -97,7 +105,8 @@ pub struct GetArgs {
     /// How many connections a download may have at a time.
     #[arg(long, value_name = "N", default_value = "6", value_parser = clap::value_parser!(u16).range(1..))]
     pub connections: u16,
-    /// Go on with what an earlier download to the same file has left, if it is still the same on the server.
+    /// Go on with what an earlier transfer has left: a download to the same file, if it is still the same on the server, or an
+    /// upload of the same file.
     #[arg(short = 'C', long = "continue")]
     pub resume: bool,
     /// For how long nothing may come before a transfer is given up, in seconds; 0: the first failure is final.
@@ -209,7 +218,7 @@ impl GetArgs {
     /// Whether what is asked for is a body that can be fetched in parts.
     pub fn is_download(&self) -> bool {
         let get = self.method.as_ref().is_none_or(|method| method == "GET");
-        let sends = !self.data.is_empty() || !self.data_binary.is_empty();
+        let sends = !self.data.is_empty() || !self.data_binary.is_empty() || self.upload_file.is_some();
         let range = self.headers.iter().any(|line| {
             line.split([':', ';']).next().is_some_and(|name| name.trim().eq_ignore_ascii_case("range"))
         });
@@ -218,7 +227,7 @@ impl GetArgs {
 
     /// What only downloads can do was asked for.
     pub fn only_download(&self) -> Option<&'static str> {
-        [(self.resume, "--continue"), (self.checksum.is_some(), "--checksum")]
+        [(self.resume && self.upload_file.is_none(), "--continue"), (self.checksum.is_some(), "--checksum")]
             .into_iter()
             .find_map(|(given, name)| given.then_some(name))
     }
@@ -251,6 +260,7 @@ impl GetArgs {
                 .map_err(|_| usage(format!("{word:?} is not an HTTP method")))?,
             None if self.head => Method::HEAD,
             None if data.is_some() => Method::POST,
+            None if self.upload_file.is_some() => Method::PUT,
             None => Method::GET,
         };
         let mut headers = HeaderMap::new();
@@ -258,7 +268,7 @@ impl GetArgs {
             let (name, value) = header(line)?;
             headers.append(name, value);
         }
-        let mut request = client.request(method, self.full_url());
+        let mut request = super::upload::begin(self, client, method)?;
         if let Some(data) = data {
             if !headers.contains_key(CONTENT_TYPE) {
                 request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded");

@@ -19,6 +19,7 @@ mod receive;
 mod redirect;
 mod request;
 mod response;
+mod upload;
 
 use std::{
     fmt,
@@ -49,6 +50,7 @@ pub use builder::ClientBuilder;
 pub(crate) use request::Request;
 pub use request::RequestBuilder;
 pub use response::Response;
+pub use upload::{Upload, Uploaded, upload_url};
 
 use crate::{Body, ConnectionInfo, Connector, Download, Error, Phase};
 use dial::{Dialer, LazyTls};
@@ -234,6 +236,11 @@ impl Client {
         self.0.settings.timeout
     }
 
+    /// An upload of a file, which goes on where it was when the connection breaks if the server speaks tus.
+    pub fn upload(&self, url: impl AsRef<str>) -> Upload {
+        Upload::of(self.put(url))
+    }
+
     /// The protocol of requests that don't choose one.
     #[must_use]
     pub fn protocol(&self) -> Protocol {
@@ -385,6 +392,9 @@ impl Client {
     ) -> Result<http::Response<Received>, Failed> {
         let authority: Arc<str> = request.uri().authority().map_or("", |authority| authority.as_str()).into();
         let captured = capture_connection(&mut request);
+        if let Some(tell) = request.extensions_mut().remove::<upload::Tell>() {
+            tell.found(captured.clone());
+        }
         let responding = self.pool(protocol).request(request);
         let result = match limits.read {
             None => responding.await,

@@ -156,6 +156,16 @@ impl RequestBuilder {
         Download::new(self.client, self.request)
     }
 
+    /// An upload of a file with this request's URL, headers, protocol and time limit: see [`Client::upload`]. Its method
+    /// and body are the upload's own.
+    pub fn upload(self, file: impl Into<std::path::PathBuf>) -> super::Upload {
+        super::Upload::of(self).file(file)
+    }
+
+    pub(super) fn into_parts(self) -> (Client, Result<Request, Error>) {
+        (self.client, self.request)
+    }
+
     /// Sends the request; follows redirects; gives the response once its head is there.
     ///
     /// # Errors

@@ -373,7 +373,7 @@ impl Engine {
 fn check(file: &std::fs::File, digests: &[Checksum]) -> Result<(), Error> {
     for checksum in digests {
         let mut hasher = checksum.hasher();
-        hasher.read(file).map_err(|source| Error::File { path: "the downloaded file".into(), source })?;
+        hasher.read(file).map_err(|source| Error::Write { path: "the downloaded file".into(), source })?;
         checksum.check(hasher)?;
     }
     Ok(())

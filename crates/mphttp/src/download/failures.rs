@@ -206,7 +206,7 @@ fn is_final(error: &Error) -> bool {
         | Error::TlsFile { .. }
         | Error::TlsSetup(_)
         | Error::RequestBody(_)
-        | Error::File { .. } => true,
+        | Error::Write { .. } => true,
         _ => false,
     }
 }

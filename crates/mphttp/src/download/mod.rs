@@ -218,7 +218,7 @@ impl Download {
     /// Downloads into a file, which appears under its name when it is whole and right. An existing one is replaced then.
     ///
     /// # Errors
-    /// [`Error::File`] if it can't be written; [`Error::Status`], [`Error::Busy`]; [`Error::Checksum`];
+    /// [`Error::Write`] if it can't be written; [`Error::Status`], [`Error::Busy`]; [`Error::Checksum`];
     /// [`Error::GaveUp`]; and those of [`RequestBuilder::send`](crate::client::RequestBuilder::send).
     pub async fn to_file(self, path: impl AsRef<Path>) -> Result<Downloaded, Error> {
         let (client, request, options) = self.prepared()?;

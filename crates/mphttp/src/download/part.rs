@@ -223,7 +223,7 @@ impl Part {
     ///
     /// What can't be written to is found out here, before anything is asked of the network.
     pub(super) fn open(path: &Path, resume: bool) -> Result<(Self, Option<State>), Error> {
-        let failed = |source| Error::File { path: path.to_owned(), source };
+        let failed = |source| Error::Write { path: path.to_owned(), source };
         let names = Names::of(path).map_err(failed)?;
         let permissions = match OpenOptions::new().append(true).open(&names.whole) {
             Ok(existing) => {
@@ -268,7 +268,7 @@ impl Part {
     }
 
     fn failed(&self, source: io::Error) -> Error {
-        Error::File { path: self.names.whole.clone(), source }
+        Error::Write { path: self.names.whole.clone(), source }
     }
 
     /// Why the thread has ended.
@@ -295,7 +295,7 @@ impl Part {
         self.end(End::Finished).await?;
         let (file, names) = (Arc::clone(&self.file), self.names.clone());
         let finishing = tokio::task::spawn_blocking(move || {
-            let failed = |source| Error::File { path: names.whole.clone(), source };
+            let failed = |source| Error::Write { path: names.whole.clone(), source };
             let checked = file.set_len(length).map_err(failed).and_then(|()| check(&file));
             if let Err(error) = checked {
                 let _ = fs::remove_file(&names.part);

@@ -35,7 +35,7 @@ enum Content {
 
 /// One piece of a body.
 #[derive(Debug)]
-pub(super) enum Part {
+pub(crate) enum Part {
     Bytes(Bytes),
     File(Range<u64>),
 }
@@ -62,7 +62,7 @@ impl Body {
     }
 
     /// Parts of a file, the first chunk of which is read here and now: it blocks.
-    pub(super) fn from_file(file: File, parts: Vec<Part>) -> io::Result<Self> {
+    pub(crate) fn from_file(file: File, parts: Vec<Part>) -> io::Result<Self> {
         let remaining = length(&parts);
         let mut reader = Reader { file: Arc::new(file), parts: parts.into(), remaining, next: None };
         let first = match reader.step() {

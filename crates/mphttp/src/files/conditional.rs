@@ -11,7 +11,7 @@ use super::platform;
 
 /// What tells one state of a file from another.
 #[derive(Debug)]
-pub(super) struct Validators {
+pub(crate) struct Validators {
     /// Strong: another inode, time, size or coding makes another tag. It holds as far as the file system's clock can
     /// tell two writes apart (Linux 6.13: always, once a state has been looked at; before: 4 to 10 ms).
     etag: String,
@@ -22,14 +22,14 @@ pub(super) struct Validators {
 
 /// What the preconditions say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(crate) enum Verdict {
     Proceed,
     NotModified,
     Failed,
 }
 
 impl Validators {
-    pub(super) fn of(meta: &Metadata, coding: Option<Coding>, now: SystemTime) -> Self {
+    pub(crate) fn of(meta: &Metadata, coding: Option<Coding>, now: SystemTime) -> Self {
         let written = meta.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
         // The identity goes in hashed: inode numbers are nobody's business.
         let mut hasher = DefaultHasher::new();
@@ -43,7 +43,7 @@ impl Validators {
         Validators { etag, modified, now }
     }
 
-    pub(super) fn write(&self, headers: &mut HeaderMap) {
+    pub(crate) fn write(&self, headers: &mut HeaderMap) {
         if let Ok(etag) = HeaderValue::from_str(&self.etag) {
             headers.insert(header::ETAG, etag);
         }
@@ -55,7 +55,7 @@ impl Validators {
     }
 
     /// The preconditions of a GET or HEAD request, in the order of RFC 9110 section 13.2.2.
-    pub(super) fn judge(&self, headers: &HeaderMap) -> Verdict {
+    pub(crate) fn judge(&self, headers: &HeaderMap) -> Verdict {
         if headers.contains_key(header::IF_MATCH) {
             if !self.listed(headers, header::IF_MATCH, Comparison::Strong) {
                 return Verdict::Failed;
@@ -80,7 +80,7 @@ impl Validators {
     }
 
     /// Whether `If-Range` lets a range be answered with that range (RFC 9110 section 13.1.5).
-    pub(super) fn range_applies(&self, headers: &HeaderMap) -> bool {
+    pub(crate) fn range_applies(&self, headers: &HeaderMap) -> bool {
         let mut values = headers.get_all(header::IF_RANGE).iter();
         match (values.next(), values.next()) {
             (None, _) => true,

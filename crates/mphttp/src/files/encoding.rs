@@ -8,7 +8,7 @@ use super::negotiate::weighted;
 
 /// A content coding of which there may be a neighbour on disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Coding {
+pub(crate) enum Coding {
     Brotli,
     Zstd,
     Gzip,

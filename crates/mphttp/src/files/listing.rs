@@ -97,7 +97,7 @@ pub(super) fn entries(found: Vec<(OsString, Stat)>, hidden: bool, order: Order) 
         .into_iter()
         .filter_map(|(name, stat)| {
             let bytes = platform::name_bytes(&name);
-            if !hidden && is_hidden(&bytes) {
+            if is_hidden(&bytes, hidden) {
                 return None;
             }
             let directory = stat.kind == Kind::Directory;

@@ -19,15 +19,15 @@
 //! ```
 
 mod answer;
-mod body;
-mod conditional;
+pub(crate) mod body;
+pub(crate) mod conditional;
 mod encoding;
 mod listing;
 mod negotiate;
-mod path;
+pub(crate) mod path;
 mod platform;
 mod range;
-mod root;
+pub(crate) mod root;
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -43,6 +43,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 pub use body::Body;
 
 use answer::Ask;
+pub(crate) use platform::{confined_options, name_bytes};
 use root::Root;
 
 /// A directory tree, served: a handler for GET, HEAD and OPTIONS. Clones are cheap and share the root.

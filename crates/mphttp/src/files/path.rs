@@ -14,20 +14,20 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'
 
 /// What a request asks for, below the root.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Target {
+pub(crate) struct Target {
     /// Relative, of plain names only; empty for the root.
-    pub(super) path: PathBuf,
+    pub(crate) path: PathBuf,
     /// The decoded names.
-    pub(super) names: Vec<Vec<u8>>,
+    pub(crate) names: Vec<Vec<u8>>,
     /// The URL ends with a slash: only a directory will do.
-    pub(super) directory: bool,
+    pub(crate) directory: bool,
 }
 
 impl Target {
     /// Takes a URL's path apart. `None` if it can name nothing below the root: `.` and `..` (plain or encoded), an
-    /// encoded slash, NUL, or, unless `hidden`, a name that begins with a dot (but `.well-known`, RFC 8615).
+    /// encoded slash, NUL, or, unless `hidden`, a name that begins with a dot (but `.well-known`, RFC 8615); the folder of unfinished uploads in any case.
     /// Repeated slashes count as one.
-    pub(super) fn parse(path: &str, hidden: bool) -> Option<Self> {
+    pub(crate) fn parse(path: &str, hidden: bool) -> Option<Self> {
         let rest = path.strip_prefix('/')?;
         let mut target = Target {
             path: PathBuf::new(),
@@ -39,7 +39,7 @@ impl Target {
             if matches!(&name[..], b"." | b"..") || name.iter().any(|byte| matches!(byte, 0 | b'/')) {
                 return None;
             }
-            if !hidden && is_hidden(&name) {
+            if is_hidden(&name, hidden) {
                 return None;
             }
             target.path.push(platform::name_from_bytes(&name)?);
@@ -50,7 +50,7 @@ impl Target {
 
     /// Where the same directory is with its slash, as a relative reference: it holds under any prefix this handler may
     /// be mounted at, and can't lead to another host, whatever the name.
-    pub(super) fn with_slash(&self, query: Option<&str>) -> String {
+    pub(crate) fn with_slash(&self, query: Option<&str>) -> String {
         let name = self.names.last().map_or(String::new(), |name| encode(name));
         match query {
             Some(query) => format!("./{name}/?{query}"),
@@ -59,13 +59,18 @@ impl Target {
     }
 }
 
-/// Whether a name is left out unless hidden files are asked for.
-pub(super) fn is_hidden(name: &[u8]) -> bool {
-    name.starts_with(b".") && name != b".well-known"
+/// The folder of unfinished uploads, which nobody gets to see.
+pub(crate) const UNFINISHED: &str = ".mphttp-uploads";
+
+/// Whether a name is left out: those that begin with a dot, unless `hidden` files are asked for, and what is not whole
+/// yet. Some file systems know no case.
+pub(crate) fn is_hidden(name: &[u8], hidden: bool) -> bool {
+    let dotted = name.starts_with(b".") && name != b".well-known";
+    dotted && (!hidden || name.eq_ignore_ascii_case(UNFINISHED.as_bytes()))
 }
 
 /// A name as one segment of a URL.
-pub(super) fn encode(name: &[u8]) -> String {
+pub(crate) fn encode(name: &[u8]) -> String {
     percent_encode(name, SEGMENT).to_string()
 }
 
@@ -108,6 +113,8 @@ mod tests {
             assert_eq!(path_of(url), None, "{url}");
         }
         assert!(Target::parse("/.git", true).is_some());
+        assert!(Target::parse("/.mphttp-uploads/x", true).is_none());
+        assert!(Target::parse("/.MPHTTP-uploads", true).is_none());
         assert!(Target::parse("/..", true).is_none());
     }
 

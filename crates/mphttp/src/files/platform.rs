@@ -1,9 +1,9 @@
 //! What Unix and other systems spell differently: names as bytes, file identity, `pread`, non-blocking opens, errno.
 
 #[cfg(not(unix))]
-pub(super) use portable::*;
+pub(crate) use portable::*;
 #[cfg(unix)]
-pub(super) use unix::*;
+pub(crate) use unix::*;
 
 #[cfg(unix)]
 mod unix {
@@ -22,7 +22,7 @@ mod unix {
     /// `O_NONBLOCK`: a FIFO that takes the file's place between stat and open must not hang the thread.
     const OPEN_FLAGS: i32 = OFlags::NONBLOCK.union(OFlags::NOCTTY).bits() as i32;
 
-    pub(in super::super) fn confined_options() -> cap_std::fs::OpenOptions {
+    pub(crate) fn confined_options() -> cap_std::fs::OpenOptions {
         let mut options = cap_std::fs::OpenOptions::new();
         options.read(true).custom_flags(OPEN_FLAGS);
         options
@@ -44,7 +44,7 @@ mod unix {
         Some(OsString::from_vec(bytes.to_vec()))
     }
 
-    pub(in super::super) fn name_bytes(name: &OsStr) -> Cow<'_, [u8]> {
+    pub(crate) fn name_bytes(name: &OsStr) -> Cow<'_, [u8]> {
         Cow::Borrowed(name.as_bytes())
     }
 
@@ -86,7 +86,7 @@ mod portable {
 
     use http::StatusCode;
 
-    pub(in super::super) fn confined_options() -> cap_std::fs::OpenOptions {
+    pub(crate) fn confined_options() -> cap_std::fs::OpenOptions {
         let mut options = cap_std::fs::OpenOptions::new();
         options.read(true);
         options
@@ -118,7 +118,7 @@ mod portable {
         (!refused).then(|| name.into())
     }
 
-    pub(in super::super) fn name_bytes(name: &OsStr) -> Cow<'_, [u8]> {
+    pub(crate) fn name_bytes(name: &OsStr) -> Cow<'_, [u8]> {
         match name.to_string_lossy() {
             Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
             Cow::Owned(text) => Cow::Owned(text.into_bytes()),

@@ -18,7 +18,7 @@ use super::platform;
 
 /// What is found under a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     File,
     Directory,
     /// A FIFO, socket or device: never opened, since already that can block or act on it.
@@ -27,11 +27,11 @@ pub(super) enum Kind {
 
 /// What is known of a name without opening it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Stat {
-    pub(super) kind: Kind,
+pub(crate) struct Stat {
+    pub(crate) kind: Kind,
     /// In bytes.
-    pub(super) size: u64,
-    pub(super) modified: Option<SystemTime>,
+    pub(crate) size: u64,
+    pub(crate) modified: Option<SystemTime>,
 }
 
 impl Stat {
@@ -55,27 +55,27 @@ fn kind(file: bool, directory: bool) -> Kind {
 
 /// The root, opened once: it stays the same directory when it is renamed.
 #[derive(Clone, Debug)]
-pub(super) struct Root {
+pub(crate) struct Root {
     dir: Arc<Dir>,
     /// Canonical.
     path: Arc<Path>,
     /// Symbolic links may lead anywhere.
-    pub(super) outside: bool,
+    pub(crate) outside: bool,
 }
 
 impl Root {
-    pub(super) fn open(path: &Path) -> io::Result<Self> {
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
         let path = fs::canonicalize(path)?;
         let dir = Dir::open_ambient_dir(&path, ambient_authority())?;
         Ok(Root { dir: Arc::new(dir), path: path.into(), outside: false })
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
     /// Follows symbolic links.
-    pub(super) fn stat(&self, path: &Path) -> io::Result<Stat> {
+    pub(crate) fn stat(&self, path: &Path) -> io::Result<Stat> {
         if self.outside {
             return fs::metadata(self.path.join(path)).map(|meta| Stat::ambient(&meta));
         }
@@ -83,7 +83,7 @@ impl Root {
     }
 
     /// Opens for reading, without ever blocking.
-    pub(super) fn file(&self, path: &Path) -> io::Result<File> {
+    pub(crate) fn file(&self, path: &Path) -> io::Result<File> {
         if self.outside {
             return platform::ambient_options().open(self.path.join(path));
         }
@@ -93,7 +93,7 @@ impl Root {
 
     /// The names in a directory with what each leads to. Names that lead to nothing that can be served (dangling and
     /// escaping links, FIFOs, devices) are left out.
-    pub(super) fn list(&self, path: &Path) -> io::Result<Vec<(OsString, Stat)>> {
+    pub(crate) fn list(&self, path: &Path) -> io::Result<Vec<(OsString, Stat)>> {
         let mut found = Vec::new();
         let mut take = |name: OsString, stat: io::Result<Option<Stat>>| -> io::Result<()> {
             let stat = match stat {
@@ -152,7 +152,7 @@ fn is_escape(error: &io::Error) -> bool {
 }
 
 /// The status that answers a failed file operation.
-pub(super) fn status(error: &io::Error) -> StatusCode {
+pub(crate) fn status(error: &io::Error) -> StatusCode {
     if is_escape(error) {
         return StatusCode::NOT_FOUND;
     }
