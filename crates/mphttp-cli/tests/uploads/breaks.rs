@@ -106,7 +106,7 @@ fn a_client_that_is_killed_goes_on_in_a_new_process() {
     child.wait().unwrap();
     let state: Value = serde_json::from_slice(&fs::read(sidecar(&file)).unwrap()).unwrap();
     assert_eq!((&state["target"], &state["size"]), (&between.url("/in/").into(), &SIZE.into()));
-    let done = ended(upload(&file, &between.url("/in/"), &["-C", "--json"]));
+    let done = ended(upload(&file, &between.url("/in/"), &["-C", "--json", "--upload-chunk", "5M"]));
     went_well(&done);
     assert_eq!(digest(&site.served("in/f")), digest(&file));
     let json: Value = serde_json::from_str(&done.stdout).unwrap();

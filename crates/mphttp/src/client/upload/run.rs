@@ -104,7 +104,10 @@ impl Run {
             Some(path) if self.options.resume => {
                 let (path, target, source) = (path.clone(), self.target.clone(), self.source.clone());
                 let earlier = blocking(move || Ok(state::load(&path, &target, &source))).await?;
-                earlier.map_or(At::Discover, At::Ask)
+                earlier.map_or(At::Discover, |(upload, digests)| {
+                    self.digests = digests;
+                    At::Ask(upload)
+                })
             }
             _ => At::Discover,
         };
@@ -255,8 +258,9 @@ impl Run {
         }
         if let Some(path) = self.options.state.clone() {
             let (target, url, source) = (self.target.clone(), upload.clone(), self.source.clone());
+            let digests = self.digests;
             let saved = blocking(move || {
-                if let Err(error) = state::save(&path, &target, &url, &source) {
+                if let Err(error) = state::save(&path, &target, &url, &source, digests) {
                     tracing::warn!(path = %path.display(), %error, "another process could not go on with this upload");
                 }
                 Ok(())

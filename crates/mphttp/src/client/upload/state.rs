@@ -21,6 +21,9 @@ struct State {
     size: u64,
     /// When the file was last written to: nanoseconds since 1970.
     modified: u64,
+    /// The server checks SHA-256.
+    #[serde(default)]
+    digests: bool,
 }
 
 fn modified(source: &Source) -> u64 {
@@ -28,8 +31,8 @@ fn modified(source: &Source) -> u64 {
     since.map_or(0, |since| u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
 }
 
-/// The upload to go on with, if it is of the same file to the same place.
-pub(super) fn load(path: &Path, target: &Url, source: &Source) -> Option<Url> {
+/// The upload to go on with, if it is of the same file to the same place, and whether its server checks SHA-256.
+pub(super) fn load(path: &Path, target: &Url, source: &Source) -> Option<(Url, bool)> {
     let state: State = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
     let same =
         state.target == target.as_str() && state.size == source.size && state.modified == modified(source);
@@ -37,16 +40,24 @@ pub(super) fn load(path: &Path, target: &Url, source: &Source) -> Option<Url> {
         tracing::info!("the upload that was left unfinished was of another file, or to another place");
         return None;
     }
-    Url::parse(&state.upload).ok().filter(|url| matches!(url.scheme(), "http" | "https"))
+    let url = Url::parse(&state.upload).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
+    Some((url, state.digests))
 }
 
 /// Writes it: under a temporary name, readable for its owner only, then renamed.
-pub(super) fn save(path: &Path, target: &Url, upload: &Url, source: &Source) -> io::Result<()> {
+pub(super) fn save(
+    path: &Path,
+    target: &Url,
+    upload: &Url,
+    source: &Source,
+    digests: bool,
+) -> io::Result<()> {
     let state = State {
         target: target.to_string(),
         upload: upload.to_string(),
         size: source.size,
         modified: modified(source),
+        digests,
     };
     let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut temporary = tempfile::Builder::new().prefix(".mphttp-upload.").tempfile_in(folder)?;
@@ -67,8 +78,8 @@ mod tests {
         let source = Source::look(&file).unwrap();
         let (target, upload) = (Url::parse("http://a/").unwrap(), Url::parse("http://a/x").unwrap());
         assert_eq!(load(&path, &target, &source), None);
-        save(&path, &target, &upload, &source).unwrap();
-        assert_eq!(load(&path, &target, &source), Some(upload.clone()));
+        save(&path, &target, &upload, &source, true).unwrap();
+        assert_eq!(load(&path, &target, &source), Some((upload.clone(), true)));
         assert_eq!(load(&path, &upload, &source), None);
         std::fs::write(&file, "hello, world").unwrap();
         assert_eq!(load(&path, &target, &Source::look(&file).unwrap()), None);
