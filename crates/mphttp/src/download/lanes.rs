@@ -156,6 +156,7 @@ impl Engine {
             return;
         }
         let ways = self.ways.look(stalled, now).to_vec();
+        self.revive(now);
         if self.striped {
             self.add_lanes(&ways, now);
             return;
@@ -231,6 +232,30 @@ impl Engine {
         }
         if sequential {
             self.shorten(AHEAD_SECONDS);
+        }
+    }
+
+    /// Tries interfaces that have come back at once: what their lanes were waiting for began with addresses that are gone.
+    fn revive(&mut self, now: Instant) {
+        let fresh = self.ways.fresh();
+        let vain: Vec<LeaseId> = {
+            let mut state = self.shared.state();
+            let mut vain = Vec::new();
+            for (index, lane) in state.lanes.iter().enumerate() {
+                if lane.interface.as_ref().is_some_and(|name| fresh.contains(name)) {
+                    vain.extend(state.plan.of_lane(index).map(|lease| lease.id));
+                }
+            }
+            vain.retain(|&lease| !state.is_answered(lease));
+            for lane in &mut state.lanes {
+                if lane.interface.as_ref().is_some_and(|name| fresh.contains(name)) {
+                    lane.ready_at = now;
+                }
+            }
+            vain
+        };
+        for lease in vain {
+            self.abort(lease);
         }
     }
 

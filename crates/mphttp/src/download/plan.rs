@@ -18,6 +18,9 @@ const LEAST_SECONDS: f64 = 0.03;
 /// What a server sends before the first acknowledgement, in bytes (RFC 6928: ten segments).
 const FIRST_FLIGHT: f64 = 14_600.0;
 
+/// What is taken for a rate where none is known, in bytes a second.
+const USUAL: f64 = 5e6;
+
 /// What a lane of unknown speed that has failed before is trusted with, in bytes.
 const PROBE: u64 = 256 << 10;
 
@@ -48,7 +51,7 @@ pub(super) enum Order {
 pub(super) struct Speed {
     /// Bytes a second; `None` before it has been measured.
     pub(super) rate: Option<f64>,
-    /// Seconds from a request to its first byte.
+    /// Seconds from a request over a new connection to its first byte: two round trips.
     pub(super) latency: f64,
     /// For how many seconds it has received nothing of what it asked for, if that is longer than usual.
     pub(super) stalled: Option<f64>,
@@ -262,7 +265,7 @@ impl Plan {
         let time = |lease: &Lease| {
             let theirs = speed(lease.lane);
             let rate = if theirs.stalled.is_some() { Some(1.0) } else { theirs.rate.or(mine.rate) };
-            lease.left() as f64 / rate.unwrap_or(1e6).max(1.0)
+            lease.left() as f64 / rate.unwrap_or(USUAL).max(1.0)
         };
         let victim = self
             .leases
@@ -325,15 +328,16 @@ fn share(victim: &Lease, mine: &Speed, own: u64, theirs: &Speed) -> Option<u64> 
         (Some(mine), Some(theirs)) => (mine, theirs),
         // Who is not known is taken for an equal.
         (Some(rate), None) | (None, Some(rate)) => (rate, rate),
-        (None, None) => (1.0, 1.0),
+        (None, None) => (USUAL, USUAL),
     };
     if mine_rate <= 0.0 || theirs_rate <= 0.0 {
         return None;
     }
     // What is busy until then can't begin earlier, nor before the request is answered; and a new connection has to find its
     // speed first, doubling what it sends with every round trip.
-    let doublings = (mine_rate * mine.latency / FIRST_FLIGHT).max(1.0).log2();
-    let begin = (own as f64 / mine_rate).max(mine.latency) + mine.latency * (doublings - 1.0).max(0.0);
+    let round_trip = mine.latency / 2.0;
+    let doublings = (mine_rate * round_trip / FIRST_FLIGHT).max(1.0).log2();
+    let begin = (own as f64 / mine_rate).max(mine.latency) + round_trip * (doublings - 1.0).max(0.0);
     let rest = (left as f64 - theirs_rate * begin).max(0.0);
     let share = (rest * mine_rate / (mine_rate + theirs_rate)) as u64;
     // What is won must be worth the request, and the victim's connection, which is lost with it.

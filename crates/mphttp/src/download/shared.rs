@@ -264,6 +264,10 @@ impl State {
         self.activity.get(&lease).is_some_and(|activity| activity.held)
     }
 
+    pub(super) fn is_answered(&self, lease: LeaseId) -> bool {
+        self.activity.get(&lease).is_some_and(|activity| activity.answered)
+    }
+
     pub(super) fn any_held(&self) -> bool {
         self.activity.values().any(|activity| activity.held)
     }

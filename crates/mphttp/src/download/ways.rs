@@ -12,11 +12,13 @@ pub(super) struct Ways {
     paths: Paths,
     names: Vec<String>,
     looked: Option<Instant>,
+    /// Interfaces that have come since this was last asked.
+    fresh: Vec<String>,
 }
 
 impl Ways {
     pub(super) const fn new(paths: Paths) -> Self {
-        Self { paths, names: Vec::new(), looked: None }
+        Self { paths, names: Vec::new(), looked: None, fresh: Vec::new() }
     }
 
     /// The interfaces, best first; looked up anew when it is time.
@@ -30,11 +32,18 @@ impl Ways {
                     self.looked = Some(now);
                     // A system whose routes can't be read has none that are known.
                     let ways = mptcp_paths::ways_out().unwrap_or_default();
-                    self.names = ways.into_iter().map(|way| way.interface).collect();
+                    let names: Vec<String> = ways.into_iter().map(|way| way.interface).collect();
+                    self.fresh.extend(names.iter().filter(|name| !self.names.contains(name)).cloned());
+                    self.names = names;
                 }
             }
         }
         &self.names
+    }
+
+    /// Interfaces that have come since this was last called.
+    pub(super) fn fresh(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.fresh)
     }
 
     /// Interfaces that the caller has named: no others may be used.
