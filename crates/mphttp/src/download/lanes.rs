@@ -8,7 +8,7 @@ use super::{
     engine::{Engine, TELL_EVERY, Trial},
     failures::{PATIENCE, PATIENCE_ALONE},
     judge::Verdict,
-    plan::{LOST_SECONDS, LaneId, LeaseId, Order},
+    plan::{LOST_SECONDS, LaneId, LeaseId, Order, USUAL},
     shared::{Lane, Sink, State},
 };
 use crate::{Client, Error};
@@ -26,6 +26,9 @@ const LOST_ALONE_SECONDS: f64 = 5.0;
 /// connection has to find its speed first.
 const LEAD_LATENCIES: f64 = 8.0;
 const LEAD_SECONDS: (f64, f64) = (0.1, 1.0);
+
+/// What will take fewer round trips of the farthest link is over before other connections have found their speed.
+const WORTH_ROUND_TRIPS: f64 = 30.0;
 
 /// Less than this is not worth a trial, in bytes.
 const LEAST_TO_TRY: u64 = 8 << 20;
@@ -218,6 +221,10 @@ impl Engine {
                         // The others find their speed while the first one still brings something.
                         let far =
                             paths.values().map(|path| path.round_trip.as_secs_f64()).fold(0.0, f64::max);
+                        let rate = self.shared.state().lanes.first().and_then(Lane::rate).unwrap_or(USUAL);
+                        if (left as f64) < rate * far * WORTH_ROUND_TRIPS {
+                            return;
+                        }
                         self.stripe(&ways, Some(AHEAD_SECONDS + far * AHEAD_ROUND_TRIPS), now);
                         let mut state = self.shared.state();
                         for lane in &mut state.lanes {

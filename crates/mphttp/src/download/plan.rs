@@ -19,7 +19,7 @@ const LEAST_SECONDS: f64 = 0.03;
 const FIRST_FLIGHT: f64 = 14_600.0;
 
 /// What is taken for a rate where none is known, in bytes a second.
-const USUAL: f64 = 5e6;
+pub(super) const USUAL: f64 = 5e6;
 
 /// What a lane of unknown speed that has failed before is trusted with, in bytes.
 const PROBE: u64 = 256 << 10;
