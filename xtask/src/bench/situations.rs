@@ -15,6 +15,7 @@ mod clients;
 mod fetch;
 mod outcome;
 mod rows;
+mod soak;
 mod table;
 mod watch;
 
@@ -42,6 +43,9 @@ pub struct Args {
     /// The clients to measure; all of them if none is given
     #[arg(long = "client", value_delimiter = ',', value_enum)]
     clients: Vec<Client>,
+    /// How many transfers with random failures follow
+    #[arg(long, default_value_t = 1000)]
+    transfers: u32,
 }
 
 /// Measures and writes the table.
@@ -90,9 +94,16 @@ pub fn run(args: &Args, quick: bool, out: &Path) -> Result<()> {
         measured.push(row);
     }
     let here = environment(args)?;
-    let text = table::markdown(&chosen, &measured, rounds, quick, &here);
+    let mut text = table::markdown(&chosen, &measured, rounds, quick, &here);
     eprintln!("\n{text}");
-    let data = serde_json::json!({ "quick": quick, "environment": here, "rows": measured });
+    let soak = soak::run(&args.paths, &scratch, if quick { args.transfers / 20 } else { args.transfers })?;
+    eprintln!("{}", soak.text());
+    for complaint in &soak.complaints {
+        eprintln!("{complaint}");
+    }
+    text += &soak.text();
+    let data =
+        serde_json::json!({ "quick": quick, "environment": here, "rows": measured, "random_failures": soak });
     report::write(out, "situations", text, &data)
 }
 

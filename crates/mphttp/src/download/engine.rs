@@ -13,7 +13,7 @@ use mptcp_socket::Spoken;
 use tokio::{
     sync::oneshot,
     task::{AbortHandle, JoinSet},
-    time::{MissedTickBehavior, interval},
+    time::{MissedTickBehavior, interval, sleep},
 };
 use url::Url;
 
@@ -37,6 +37,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// How often it tells how far it is.
 pub(super) const TELL_EVERY: Duration = Duration::from_millis(100);
+
+/// How long a network may be away before there is a first answer.
+const AT_FIRST: Duration = Duration::from_secs(5);
 
 /// Where the trial of Multipath TCP is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -158,7 +161,13 @@ impl Engine {
     }
 
     async fn download(&mut self, state: Option<State>) -> Result<(), Error> {
-        self.begin(state).await?;
+        while let Err(error) = self.begin(state.clone()).await {
+            // A network that has just gone may be back at once. More than a moment is for the caller to know.
+            if !is_away(&error) || self.started.elapsed() > AT_FIRST.min(self.options.retry_for) {
+                return Err(error);
+            }
+            sleep(TELL_EVERY).await;
+        }
         let mut ticks = interval(LOOK_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -367,6 +376,15 @@ impl Engine {
             verified,
         })
     }
+}
+
+/// Whether no packet could leave this host.
+fn is_away(error: &Error) -> bool {
+    use std::io::ErrorKind::{AddrNotAvailable, HostUnreachable, NetworkDown, NetworkUnreachable};
+    let Error::Connect { source, .. } = error else { return false };
+    let away = [AddrNotAvailable, HostUnreachable, NetworkDown, NetworkUnreachable];
+    let attempts = source.attempts();
+    !attempts.is_empty() && attempts.iter().all(|attempt| away.contains(&attempt.source.kind()))
 }
 
 /// Reads a finished file, and compares.

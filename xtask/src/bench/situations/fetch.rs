@@ -86,7 +86,7 @@ impl Served {
     }
 }
 
-fn sum(path: &Path) -> Result<[u8; 32]> {
+pub fn sum(path: &Path) -> Result<[u8; 32]> {
     let mut hash = Sha256::new();
     let mut file = File::open(path).with_context(|| format!("can't open {}", path.display()))?;
     let mut buffer = vec![0; 1 << 20];
