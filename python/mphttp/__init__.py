@@ -5,6 +5,7 @@
 - :mod:`mphttp.socket`, :mod:`mphttp.asyncio`: sockets for everything else;
 - :mod:`mphttp.requests`, :mod:`mphttp.urllib3`, :mod:`mphttp.httpx`, :mod:`mphttp.aiohttp`, :mod:`mphttp.niquests`: other
   clients, each of which must be installed by itself;
+- :func:`download`: a body over every link, and through the loss of any;
 - :func:`install`, or ``python -m mphttp script.py``: for programs that know nothing of this.
 
 :func:`transport` says what a connected socket really speaks, why, and over which paths. Importing this package imports
@@ -13,11 +14,20 @@ none of the modules above.
 
 from __future__ import annotations
 
+import atexit as _atexit
 import os as _os
 
 from . import _mphttp
 from ._ask import host_support, transport
-from ._errors import FellBackError, NotMptcpError
+from ._download import Downloaded, Leftover, Progress, download, leftover
+from ._errors import (
+    ChecksumError,
+    DownloadError,
+    DownloadTimeout,
+    FellBackError,
+    NotMptcpError,
+    StatusError,
+)
 from ._install import install, installed, uninstall
 from ._mphttp import Path, Transport
 from ._words import Protocol, ProtocolLike, Reason
@@ -25,20 +35,32 @@ from ._words import Protocol, ProtocolLike, Reason
 __version__ = _mphttp.version()
 
 __all__ = [
+    "ChecksumError",
+    "DownloadError",
+    "DownloadTimeout",
+    "Downloaded",
     "FellBackError",
+    "Leftover",
     "NotMptcpError",
     "Path",
+    "Progress",
     "Protocol",
     "ProtocolLike",
     "Reason",
+    "StatusError",
     "Transport",
     "__version__",
+    "download",
     "host_support",
     "install",
     "installed",
+    "leftover",
     "transport",
     "uninstall",
 ]
 
 if hasattr(_os, "register_at_fork"):
     _os.register_at_fork(after_in_child=_mphttp.after_fork_in_child)
+
+# Before the interpreter goes: Rust's thread must not come back to one that is half gone.
+_atexit.register(_mphttp.shutdown)

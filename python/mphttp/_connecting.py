@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import socket as _socket
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -10,9 +9,6 @@ from typing import Any
 from . import _mphttp
 from ._words import Protocol
 from .socket import Address, adopt
-
-# Before the interpreter goes: its thread must not come back to one that is half gone.
-atexit.register(_mphttp.shutdown)
 
 
 async def finish(

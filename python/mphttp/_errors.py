@@ -1,4 +1,4 @@
-"""What can go wrong beyond what the standard library has exceptions for. Both are ``OSError``, as all trouble with
+"""What can go wrong beyond what the standard library has exceptions for. All are ``OSError``, as all trouble with
 connections is."""
 
 from __future__ import annotations
@@ -38,3 +38,32 @@ class FellBackError(ConnectionError):
 
     def __reduce__(self) -> tuple[type[FellBackError], tuple[()]]:
         return type(self), ()
+
+
+class DownloadError(OSError):
+    """A download failed for a reason that the standard library has no exception for."""
+
+
+class DownloadTimeout(DownloadError, TimeoutError):
+    """A time limit passed, or nothing came for too long; ``__cause__`` is then the latest failure."""
+
+
+class ChecksumError(DownloadError):
+    """The body is not the one that its checksum, or the server's digest of it, names. There is no file."""
+
+
+class StatusError(DownloadError):
+    """The server answered with a status that is no success."""
+
+    #: The status.
+    status: int
+    #: The URL that answered.
+    url: str
+
+    def __init__(self, text: str, status: int, url: str) -> None:
+        super().__init__(text)
+        self.status = status
+        self.url = url
+
+    def __reduce__(self) -> tuple[type[StatusError], tuple[object, ...]]:
+        return type(self), (str(self), self.status, self.url)

@@ -7,6 +7,7 @@ from ._words import Reason
 
 __all__ = [
     "Connecting",
+    "Downloading",
     "Path",
     "Transport",
     "accepted",
@@ -14,8 +15,10 @@ __all__ = [
     "connect",
     "connect_async",
     "default_protocol",
+    "download",
     "explain",
     "host_support",
+    "leftover",
     "listen",
     "parse_protocol",
     "reasons",
@@ -95,6 +98,19 @@ class Connecting:
     def cancel(self) -> None: ...
     def take(self) -> tuple[int, bool, str | None]: ...
 
+@final
+class Downloading:
+    """A download under way."""
+
+    def cancel(self) -> None: ...
+    def progress(self) -> dict[str, Any] | None: ...
+    def piece(self, wait: float) -> bytes | None: ...
+    def take(self) -> dict[str, Any]: ...
+
+def download(
+    url: str, to: str | bytes | None, options: dict[str, Any], done: Callable[[], object]
+) -> Downloading: ...
+def leftover(path: str | bytes) -> tuple[int, int] | None: ...
 def version() -> str: ...
 def parse_protocol(word: str) -> str: ...
 def default_protocol() -> str: ...

@@ -1,4 +1,4 @@
-"""asyncio's streams, connections and servers, with the socket protocol a choice; on uvloop too.
+"""asyncio's streams, connections and servers, with the socket protocol a choice, and downloads; on uvloop too.
 
 ::
 
@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 
 from . import _connecting
 from ._ask import transport
+from ._download_async import download
 from ._words import Protocol, ProtocolLike
 from .socket import Address, internet, literal, numeric
 from .socket import create_server as _listen
@@ -30,6 +31,7 @@ __all__ = [
     "connect",
     "create_connection",
     "create_server",
+    "download",
     "open_connection",
     "start_server",
     "transport",

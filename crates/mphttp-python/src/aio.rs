@@ -84,14 +84,43 @@ impl Connecting {
     }
 }
 
-/// What is called when a connect has ended.
-struct Done(Py<PyAny>);
+/// What is called when a connect, or a download, has ended.
+pub struct Done(Py<PyAny>);
+
+impl Done {
+    pub fn new(done: Bound<'_, PyAny>) -> PyResult<Self> {
+        if done.is_callable() {
+            Ok(Self(done.unbind()))
+        } else {
+            Err(PyTypeError::new_err("`done` must be callable"))
+        }
+    }
+}
 
 impl Drop for Done {
     fn drop(&mut self) {
         // No interpreter, or no event loop any more: nobody waits, and the socket goes with the slot.
         Python::try_attach(|py| self.0.call0(py).is_ok());
     }
+}
+
+/// Starts something on the runtime; `done` is called when it has ended, however it does: nobody must wait for what has
+/// panicked. What it holds is gone by then.
+pub fn spawn(done: Done, work: impl Future<Output = ()> + Send + 'static) -> PyResult<AbortHandle> {
+    let mut runtime = runtime();
+    if let State::NotYet = &*runtime {
+        let mut builder = Builder::new_multi_thread();
+        builder.worker_threads(1).thread_name("mphttp").enable_all();
+        *runtime = State::Running(builder.build().map_err(|error| errors::os_error(&error, None))?);
+    }
+    let State::Running(runtime) = &*runtime else {
+        return Err(PyRuntimeError::new_err("can't connect any more: the interpreter is shutting down"));
+    };
+    let task = runtime.spawn(async move {
+        let _done = done;
+        work.await;
+    });
+    Ok(task.abort_handle())
 }
 
 /// Starts to connect to the first of these addresses that answers. `done` is called, without arguments and from another
@@ -106,28 +135,15 @@ pub fn connect_async(
     local: Option<(Vec<String>, u16)>,
     interface: Option<String>,
 ) -> PyResult<Connecting> {
-    if !done.is_callable() {
-        return Err(PyTypeError::new_err("`done` must be callable"));
-    }
+    let done = Done::new(done)?;
     let Request { connect, addresses } = Request::new(addresses, protocol, timeout, local, interface)?;
-    let mut runtime = runtime();
-    if let State::NotYet = &*runtime {
-        let mut builder = Builder::new_multi_thread();
-        builder.worker_threads(1).thread_name("mphttp").enable_all();
-        *runtime = State::Running(builder.build().map_err(|error| errors::os_error(&error, None))?);
-    }
-    let State::Running(runtime) = &*runtime else {
-        return Err(PyRuntimeError::new_err("can't connect any more: the interpreter is shutting down"));
-    };
     let outcome: Arc<Mutex<Option<Outcome>>> = Arc::default();
-    let (slot, done) = (Arc::clone(&outcome), Done(done.unbind()));
-    let task = runtime.spawn(async move {
-        // Called when this ends, however it does: nobody must wait for what has panicked.
-        let _done = done;
+    let slot = Arc::clone(&outcome);
+    let task = spawn(done, async move {
         let connected = connect.to_async(&addresses).await;
         let connected = connected
             .and_then(|connected| connected.try_map(|stream| stream.into_std().map_err(Error::Runtime)));
         *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(connected);
-    });
-    Ok(Connecting { task: task.abort_handle(), outcome })
+    })?;
+    Ok(Connecting { task, outcome })
 }

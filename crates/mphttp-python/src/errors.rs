@@ -42,6 +42,39 @@ pub fn raise(py: Python<'_>, error: &Error) -> PyErr {
     }
 }
 
+/// The exception for an error of HTTP.
+pub fn raise_http(py: Python<'_>, error: &mphttp::Error) -> PyErr {
+    use mphttp::Error as Http;
+    let text = error.to_string();
+    match error {
+        Http::Socket(error) | Http::Connect { source: error, .. } => raise(py, error),
+        Http::BadUrl { .. } | Http::Invalid { .. } | Http::TlsSetup(_) => PyValueError::new_err(text),
+        Http::NotMptcp { reason, .. } => not_mptcp(py, *reason, &text),
+        Http::Write { source, .. } | Http::Resolve { source, .. } => os_error(source, Some(text)),
+        Http::Timeout { .. } => of_ours(py, "DownloadTimeout", (text,)),
+        // What it was that failed to the end says more than that it did.
+        Http::GaveUp { source, .. } => {
+            let gave_up = of_ours(py, "DownloadTimeout", (text,));
+            gave_up.set_cause(py, Some(raise_http(py, source)));
+            gave_up
+        }
+        Http::Status { status, url } | Http::Busy { status, url, .. } => {
+            of_ours(py, "StatusError", (text, status.as_u16(), url))
+        }
+        Http::Checksum { .. } => of_ours(py, "ChecksumError", (text,)),
+        _ => of_ours(py, "DownloadError", (text,)),
+    }
+}
+
+/// An exception that `mphttp._errors` defines.
+fn of_ours<'py>(py: Python<'py>, class: &str, arguments: impl pyo3::call::PyCallArgs<'py>) -> PyErr {
+    let made = py
+        .import("mphttp._errors")
+        .and_then(|module| module.getattr(class))
+        .and_then(|class| class.call1(arguments));
+    made.map_or_else(|error| error, PyErr::from_value)
+}
+
 /// An `OSError` of the subclass that belongs to the error's number, with the system's words or others.
 pub fn os_error(error: &io::Error, text: Option<String>) -> PyErr {
     match (error.raw_os_error(), error.kind()) {

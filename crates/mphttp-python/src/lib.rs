@@ -5,6 +5,7 @@
 
 mod aio;
 mod blocking;
+mod download;
 mod errors;
 mod known;
 mod request;
@@ -20,6 +21,7 @@ mod _mphttp {
     use super::{
         aio::{Connecting, connect_async, shutdown},
         blocking::{connect, listen, socket},
+        download::{Downloading, download, leftover},
         known::{accepted, after_fork_in_child},
         program::run_program,
         transport::{Path, Transport, transport, unseen},

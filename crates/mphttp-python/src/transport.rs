@@ -20,6 +20,12 @@ pub struct Transport {
 }
 
 impl Transport {
+    /// One that was seen elsewhere, with the names of its interfaces.
+    pub fn of(seen: mptcp_socket::Transport) -> Self {
+        let named = OnceLock::from(seen.clone());
+        Self { seen, named }
+    }
+
     fn named(&self) -> &mptcp_socket::Transport {
         self.named.get_or_init(|| {
             let mut transport = self.seen.clone();

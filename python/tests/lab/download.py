@@ -158,7 +158,40 @@ def installed(got: Download, url: str, protocol: Any) -> None:
                 got.look(lambda: mphttp.transport(sock))
 
 
-CLIENTS = [http_client, urllib, requests, httpx, httpx_async, aiohttp, niquests, streams, installed]
+class Sink:
+    """A file object for :func:`mphttp.download`."""
+
+    def __init__(self, got: Download) -> None:
+        self.write = got.take
+
+
+def download(got: Download, url: str, protocol: Any) -> None:
+    import mphttp
+
+    done = mphttp.download(url, Sink(got), protocol=protocol)  # type: ignore[arg-type]
+    got.look(lambda: done.transport)
+
+
+def download_async(got: Download, url: str, protocol: Any) -> None:
+    from mphttp import asyncio as mptcp
+
+    done = asyncio.run(mptcp.download(url, Sink(got), protocol=protocol))  # type: ignore[arg-type]
+    got.look(lambda: done.transport)
+
+
+CLIENTS = [
+    http_client,
+    urllib,
+    requests,
+    httpx,
+    httpx_async,
+    aiohttp,
+    niquests,
+    streams,
+    installed,
+    download,
+    download_async,
+]
 
 
 def main() -> None:

@@ -45,10 +45,12 @@ SERVERS = {
 }
 #: Those that others use, and those that are run in another environment.
 ELSEWHERE = ["gunicorn.conf", "wsgi_app", "niquests_get"]
+#: Those that get a URL and a path.
+DOWNLOADS = ["download"]
 
 
 def test_none_is_forgotten() -> None:
-    assert sorted([*CLIENTS, *ALONE, *SERVERS, *ELSEWHERE]) == sorted(
+    assert sorted([*CLIENTS, *ALONE, *SERVERS, *ELSEWHERE, *DOWNLOADS]) == sorted(
         path.stem for path in EXAMPLES.glob("*.py")
     )
 
@@ -68,6 +70,13 @@ def test_clients(name: str, site: Site) -> None:
         assert line.startswith("12345 bytes") and ("MPTCP over 1 path" in line or "mptcp in force" in line), (
             line
         )
+
+
+@pytest.mark.parametrize("name", DOWNLOADS)
+def test_downloads(name: str, site: Site, tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "got"
+    assert run(name, f"{site.url}/12345", str(path)) == "12345 bytes, MPTCP over 1 path\n"
+    assert path.stat().st_size == 12345
 
 
 @pytest.mark.parametrize("name", ALONE)

@@ -31,14 +31,14 @@ pub fn trials(environments: &Environments) -> Vec<Test> {
         let python = python.clone();
         tests.push((name, Box::new(move || run(&python, client))));
     };
-    for client in RACING.into_iter().chain(["aiohttp"]) {
+    for client in RACING.into_iter().chain(["aiohttp", "download", "download_async"]) {
         add(format!("{client} downloads over both links"), libraries, over_both_links, client);
     }
     add("niquests downloads over both links".to_owned(), niquests, over_both_links, "niquests");
-    for client in ["http_client", "requests", "httpx", "aiohttp"] {
+    for client in ["http_client", "requests", "httpx", "aiohttp", "download", "download_async"] {
         add(format!("{client} survives the death of a link"), libraries, link_dies, client);
     }
-    for client in RACING {
+    for client in RACING.into_iter().chain(["download"]) {
         add(format!("{client} gets through a box that swallows MPTCP SYNs"), libraries, swallowed, client);
     }
     for client in RACING.into_iter().chain(["aiohttp"]) {

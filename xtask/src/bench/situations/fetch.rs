@@ -156,8 +156,6 @@ impl Net {
                 link.renumber(&self.client, NEW_NUMBER)?;
                 link.set_black_hole(false)?;
             }
-            // As what looks after a host's network does with addresses that come and go.
-            self.lab.enable_multipath(&self.client, &self.server)?;
         }
         Ok(())
     }

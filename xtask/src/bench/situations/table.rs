@@ -13,8 +13,8 @@ pub fn markdown(clients: &[Client], rows: &[Row], rounds: usize, quick: bool, he
          Two hosts with two links between them, and a file that `mphttp serve` offers: 100 MB, but 1 MB in rows 13 and 14.\n\
          *Plain TCP* is `mphttp get --protocol tcp --paths off`, on the better link where one is better; *mphttp* is\n\
          `mphttp get` as it is; *Go* is net/http and *libcurl* is libcurl, both asking for Multipath TCP. The hosts are set up\n\
-         so that the kernel's Multipath TCP has both links (in row 12 its endpoints are set anew with the new addresses, as\n\
-         what manages a network does). Every fetch has hosts and links of its own.\n\n\
+         so that the kernel's Multipath TCP has both links; nobody sets them up again in row 12, where the addresses of its\n\
+         endpoints are gone for good. Every fetch has hosts and links of its own.\n\n\
          Mbit/s are the file's bits by the time from the start of a program to its end (Python's own start is in libcurl's),\n\
          in brackets how many times as fast as plain TCP in the same round. The *gap* is the longest time in which less than\n\
          10 kB arrived at the client's interfaces, in any round. In rows 13 and 14 the time is that from the start of a\n\
