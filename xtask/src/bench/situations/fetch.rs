@@ -100,7 +100,8 @@ pub fn sum(path: &Path) -> Result<[u8; 32]> {
 
 /// The hosts, their links, and what happens to them.
 struct Net {
-    lab: Lab,
+    /// Kept as long as its hosts are needed.
+    _lab: Lab,
     client: Host,
     server: Host,
     links: [Link; 2],
@@ -120,7 +121,7 @@ impl Net {
         // So that those who leave everything to the kernel have both links too.
         lab.enable_multipath(&client, &server)?;
         let (meter, trouble) = (Meter::new(&client)?, situation.trouble);
-        Ok(Self { lab, client, server, links, meter, trouble, away_since: None, half_way: false })
+        Ok(Self { _lab: lab, client, server, links, meter, trouble, away_since: None, half_way: false })
     }
 
     /// What is wrong from the beginning.
