@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::{task::JoinSet, time::sleep};
+use tokio::time::sleep;
 
 use super::{
     engine::{Engine, Trial},
@@ -151,7 +151,8 @@ impl Engine {
         if delivered || self.restarts > RESTARTS || self.options.retry_for.is_zero() {
             return Err(error);
         }
-        self.tasks = JoinSet::new();
+        // All of them must be over before the first byte of another version comes.
+        self.tasks.shutdown().await;
         for lease in mem::take(&mut self.aborts).into_keys() {
             self.shared.state().release(lease);
         }

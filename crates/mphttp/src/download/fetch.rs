@@ -163,7 +163,10 @@ pub(super) async fn pump(
             let wanted = piece.split_to(arrived.len);
             if !wanted.is_empty() {
                 shared.sink.put(arrived.offset, wanted).await.map_err(|_| Failed::Sink)?;
-                shared.state().held(lease, false, Instant::now());
+                // Not before: this fetch may be ended from outside while it waits.
+                let mut state = shared.state();
+                state.plan.stored(lease);
+                state.held(lease, false, Instant::now());
             }
             if arrived.over {
                 if piece.is_empty() && response.is_over() {

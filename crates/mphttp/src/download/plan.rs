@@ -64,6 +64,8 @@ pub(super) struct Speed {
 pub(super) struct Lease {
     pub(super) id: LeaseId,
     pub(super) lane: LaneId,
+    /// What is before this has been handed over; what has come since may still be lost with the fetch.
+    stored: u64,
     pub(super) pos: u64,
     pub(super) end: u64,
     /// How far the answer reaches, which may be further than is wanted of it now.
@@ -188,19 +190,26 @@ impl Plan {
         self.next += 1;
         self.free.remove(range.clone());
         let Range { start, end } = range;
-        self.leases.push(Lease { id, lane, pos: start, end, limit: end });
+        self.leases.push(Lease { id, lane, stored: start, pos: start, end, limit: end });
         id
     }
 
-    /// `len` more bytes have arrived for a lease, the next ones after those before.
+    /// `len` more bytes have arrived for a lease, the next ones after those before. They count once they are stored.
     pub(super) fn arrived(&mut self, id: LeaseId, len: usize) -> Arrived {
         let Some(lease) = self.lease_mut(id) else { return Arrived { offset: 0, len: 0, over: true } };
         let wanted = (len as u64).min(lease.left());
         let offset = lease.pos;
         lease.pos += wanted;
         let over = lease.pos >= lease.end;
-        self.received.insert(offset..offset + wanted);
         Arrived { offset, len: usize::try_from(wanted).unwrap_or(len), over }
+    }
+
+    /// All that has arrived for a lease is where it belongs.
+    pub(super) fn stored(&mut self, id: LeaseId) {
+        let Some(lease) = self.lease_mut(id) else { return };
+        let range = lease.stored..lease.pos;
+        lease.stored = lease.pos;
+        self.received.insert(range);
     }
 
     /// What arrived from `range` on was not what it should be: it is wanted again.
@@ -209,11 +218,11 @@ impl Plan {
         self.free.insert(range);
     }
 
-    /// A lease is over, for whatever reason; what of it has not arrived is free again.
+    /// A lease is over, for whatever reason; what of it is not stored is free again.
     pub(super) fn release(&mut self, id: LeaseId) -> Option<Lease> {
         let index = self.leases.iter().position(|lease| lease.id == id)?;
         let lease = self.leases.swap_remove(index);
-        self.free.insert(lease.pos..lease.end);
+        self.free.insert(lease.stored..lease.end);
         Some(lease)
     }
 

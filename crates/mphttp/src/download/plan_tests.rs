@@ -9,7 +9,9 @@ const fn speed(rate: f64) -> Speed {
 }
 
 fn held(plan: &Plan) -> u64 {
-    plan.received.len() + plan.free.len() + plan.leases.iter().map(Lease::left).sum::<u64>()
+    plan.received.len()
+        + plan.free.len()
+        + plan.leases.iter().map(|lease| lease.end - lease.stored).sum::<u64>()
 }
 
 #[test]
@@ -70,6 +72,7 @@ fn an_answer_that_reaches_further_goes_on_to_what_is_given_back() {
     let first = plan.lease_all_from(0, 0);
     let second = plan.take(1, u64::MAX, &|_| speed(1e6)).unwrap();
     plan.arrived(first, 400_000);
+    plan.stored(first);
     plan.release(first);
     assert!(!plan.extend(second));
 }
@@ -106,8 +109,14 @@ proptest! {
         let bring = |plan: &mut Plan, got: &mut Ranges, id: LeaseId, len: usize| {
             let arrived = plan.arrived(id, len);
             let range = arrived.offset..arrived.offset + arrived.len as u64;
-            // Nothing comes twice.
+            // Nothing that is stored comes twice.
             assert_eq!(got.missing(range.clone()).len(), arrived.len as u64);
+            // Now and then a fetch is lost between the two.
+            if len % 7 == 3 {
+                plan.release(id);
+                return;
+            }
+            plan.stored(id);
             got.insert(range);
             if arrived.over && !plan.extend(id) {
                 plan.release(id);
@@ -139,7 +148,7 @@ proptest! {
             plan.take(9, u64::MAX, &dead);
             let mine: Vec<LeaseId> = plan.of_lane(9).map(|lease| lease.id).collect();
             for id in mine {
-                bring(&mut plan, &mut got, id, 3_000_000);
+                bring(&mut plan, &mut got, id, 3_000_001);
             }
         }
         prop_assert!(plan.is_complete() && got.len() == total);
