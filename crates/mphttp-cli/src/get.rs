@@ -94,7 +94,7 @@ fn fetch(args: &GetArgs) -> anyhow::Result<()> {
 fn log() {
     use tracing_subscriber::{Layer, filter::Targets, fmt, layer::SubscriberExt, util::SubscriberInitExt};
     let ours =
-        Targets::new().with_targets(["mphttp", "mptcp_socket"].map(|name| (name, tracing::Level::TRACE)));
+        Targets::new().with_targets(["mphttp", "mptcp_socket"].map(|name| (name, tracing::Level::DEBUG)));
     let lines = fmt::layer()
         .with_writer(io::stderr)
         .with_timer(fmt::time::uptime())
