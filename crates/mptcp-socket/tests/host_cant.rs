@@ -10,10 +10,18 @@ use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
 };
 
-/// Runs `work` on a thread whose MPTCP sockets fail with `errno`.
-fn where_mptcp_fails_with<T: Send + 'static>(errno: i32, work: impl FnOnce() -> T + Send + 'static) -> T {
-    let is_mptcp = SeccompCondition::new(2, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, 262).unwrap();
-    let rules = BTreeMap::from([(libc::SYS_socket, vec![SeccompRule::new(vec![is_mptcp]).unwrap()])]);
+/// Runs `work` on a thread on which a system call fails with `errno` where its arguments are these.
+fn where_call_fails<T: Send + 'static>(
+    call: libc::c_long,
+    arguments: &[(u8, u64)],
+    errno: i32,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> T {
+    let conditions = arguments.iter().map(|&(index, value)| {
+        SeccompCondition::new(index, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, value).unwrap()
+    });
+    let rule = SeccompRule::new(conditions.collect()).unwrap();
+    let rules = BTreeMap::from([(call, vec![rule])]);
     let fails = SeccompAction::Errno(errno.try_into().unwrap());
     let arch = std::env::consts::ARCH.try_into().unwrap();
     let program: BpfProgram =
@@ -24,6 +32,11 @@ fn where_mptcp_fails_with<T: Send + 'static>(errno: i32, work: impl FnOnce() -> 
     })
     .join()
     .unwrap()
+}
+
+/// Runs `work` on a thread whose MPTCP sockets fail with `errno`.
+fn where_mptcp_fails_with<T: Send + 'static>(errno: i32, work: impl FnOnce() -> T + Send + 'static) -> T {
+    where_call_fails(libc::SYS_socket, &[(2, 262)], errno, work)
 }
 
 const CANT: [(i32, Reason); 5] = [
@@ -97,5 +110,21 @@ fn with_tcp_no_mptcp_socket_is_made_not_even_to_probe() {
         let address = listening.local_addr().unwrap();
         let client = Connect::new(Protocol::Tcp).to(&[address]).unwrap().watched();
         assert_eq!(client.watch().transport().reason(), Some(Reason::NotRequested));
+    });
+}
+
+#[test]
+fn where_an_interface_cannot_be_bound_its_address_is() {
+    let listener = TcpListener::bind("0.0.0.0:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    // SO_BINDTODEVICE before Linux 5.7, without privilege.
+    let binding = [(1, libc::SOL_SOCKET as u64), (2, libc::SO_BINDTODEVICE as u64)];
+    where_call_fails(libc::SYS_setsockopt, &binding, libc::EPERM, move || {
+        let connect = Connect::new(Protocol::Tcp).interface("lo");
+        // The refusal of the option alone would end the connect.
+        let connected = connect.to(&[([127, 0, 0, 9], port).into()]).unwrap();
+        assert_eq!(connected.stream.local_addr().unwrap().ip().to_string(), "127.0.0.1");
+        let error = Connect::new(Protocol::Tcp).interface("none0").to(&[([127, 0, 0, 9], port).into()]);
+        assert!(error.unwrap_err().to_string().contains("none0"));
     });
 }
