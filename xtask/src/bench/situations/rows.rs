@@ -169,7 +169,7 @@ impl Situation {
     pub const fn limit(&self) -> Duration {
         Duration::from_secs(match self.wanted {
             Wanted::Ratio(_) => 120,
-            Wanted::Whole(_) => 60,
+            Wanted::Whole(_) => 40,
             Wanted::FirstBytes(_) => 15,
         })
     }

@@ -17,7 +17,7 @@ use crate::scratch::Scratch;
 
 const PORT: u16 = 8000;
 /// Pairs of hosts, at work at the same time. Links of 50 Mbit/s leave the machine idle enough that nothing is late.
-const PAIRS: u32 = 6;
+const PAIRS: u32 = 8;
 const RATE: u64 = 50;
 /// Megabytes of a file: about a second over both links.
 pub const MEGABYTES: u64 = 8;
