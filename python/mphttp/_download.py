@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import os
 import threading
 from collections.abc import Callable, Iterable, Mapping
@@ -85,7 +86,7 @@ class Leftover:
 
 def leftover(path: PathLike) -> Leftover | None:
     """What an earlier download to ``path`` has left for ``resume=True``, if anything."""
-    left = _mphttp.leftover(os.fspath(path))
+    left = _mphttp.leftover(os.fsdecode(path))
     return None if left is None else Leftover(*left)
 
 
@@ -96,11 +97,11 @@ def options(
     headers: Mapping[str, str] | Iterable[tuple[str, str]] | None,
     cafile: PathLike | None,
     **plain: Any,
-) -> tuple[str | bytes | None, dict[str, Any]]:
+) -> tuple[str | None, dict[str, Any]]:
     """The path, or ``None`` for a file object, and the options as Rust takes them."""
-    path: str | bytes | None
+    path: str | None
     if isinstance(to, (str, bytes, os.PathLike)):
-        path = os.fspath(to)
+        path = os.fsdecode(to)
     elif callable(getattr(to, "write", None)):
         path = None
         if plain["resume"]:
@@ -114,7 +115,7 @@ def options(
         "protocol": Protocol.of(protocol).value,
         "paths": paths,
         "headers": [(str(name), str(value)) for name, value in pairs],
-        "cafile": None if cafile is None else os.fspath(cafile),
+        "cafile": None if cafile is None else os.fsdecode(cafile),
         **plain,
     }
 
@@ -181,12 +182,12 @@ def download(
     try:
         while not done.is_set():
             if path is None:
-                _write(to, downloading.piece(EVERY))
+                write(to, downloading.piece(EVERY))
             else:
                 done.wait(EVERY)
             tell(downloading, progress)
         while path is None and (piece := downloading.piece(0.0)) is not None:
-            _write(to, piece)
+            write(to, piece)
     except BaseException:
         downloading.cancel()
         # What can be gone on with is on disk when this is over.
@@ -197,6 +198,12 @@ def download(
     return Downloaded(**taken)
 
 
-def _write(to: Any, piece: bytes | None) -> None:
-    if piece is not None:
-        to.write(piece)
+def write(to: Any, piece: bytes | None) -> None:
+    """Writes all of a piece: unbuffered files may take less of it at a time, and say so."""
+    rest = memoryview(piece or b"")
+    while rest:
+        taken = to.write(rest)
+        if taken is None and isinstance(to, io.RawIOBase):
+            raise BlockingIOError("the file object would have to wait: give one that does")
+        # Whatever else a writer gives back, it has taken everything.
+        rest = rest[taken:] if isinstance(taken, int) and 0 <= taken < len(rest) else rest[:0]

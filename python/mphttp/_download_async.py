@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from . import _mphttp
-from ._download import EVERY, LAST_WRITES, Downloaded, PathLike, Progress, options, tell
+from ._download import EVERY, LAST_WRITES, Downloaded, PathLike, Progress, options, tell, write
 from ._words import ProtocolLike
 
 
@@ -59,11 +59,10 @@ async def download(
             loop.call_soon_threadsafe(done.set)
 
     downloading = _mphttp.download(url, path, chosen, over)
-    sink: Any = to
     try:
         while not done.is_set():
             if path is None and (piece := downloading.piece(0.0)) is not None:
-                sink.write(piece)
+                write(to, piece)
                 # Others want their turn as well.
                 await asyncio.sleep(0)
                 continue
@@ -71,7 +70,7 @@ async def download(
                 await asyncio.wait_for(done.wait(), EVERY if path is not None else EVERY / 10)
             tell(downloading, progress)
         while path is None and (piece := downloading.piece(0.0)) is not None:
-            sink.write(piece)
+            write(to, piece)
     except BaseException:
         downloading.cancel()
         # What can be gone on with is on disk when this is over.

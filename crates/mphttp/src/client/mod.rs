@@ -180,7 +180,7 @@ impl Client {
         self.request(Method::DELETE, url)
     }
 
-    /// Downloads a body: over every link, and through the loss of any. See [`Download`](crate::Download).
+    /// Downloads a body: over every link, and through the loss of any. See [`Download`].
     pub fn download(&self, url: impl AsRef<str>) -> Download {
         self.get(url).download()
     }
@@ -199,7 +199,7 @@ impl Client {
             connector = connector.connect_timeout(connect_timeout);
         }
         if let Some((host, address)) = remote {
-            connector = connector.resolve(host, [address]);
+            connector = connector.resolve_port(host, address.port(), [address]);
         }
         self.with_connector(connector, protocol)
     }
@@ -207,6 +207,11 @@ impl Client {
     /// The same client through one of these interfaces, the first that answers, with connections of its own.
     pub(crate) fn among(&self, interfaces: &[String]) -> Self {
         self.with_connector(self.0.connector.clone().among(interfaces), self.0.protocol)
+    }
+
+    /// The same client with connections of its own.
+    pub(crate) fn afresh(&self) -> Self {
+        self.with_connector(self.0.connector.clone(), self.0.protocol)
     }
 
     fn with_connector(&self, connector: Connector, protocol: Protocol) -> Self {
@@ -281,7 +286,7 @@ impl Client {
             .timeout
             .or(settings.timeout)
             .filter(|_| !request.for_download)
-            .map(|limit| (limit, Instant::now() + limit));
+            .and_then(|limit| Some((limit, Instant::now().checked_add(limit)?)));
         let limits = Limits { read: settings.read_timeout, total };
         match total {
             None => self.follow(request, limits).await,
@@ -474,7 +479,8 @@ async fn silence(mut captured: CaptureConnection, limit: Duration) {
     let connection = connection_of(&captured);
     loop {
         let last = connection.as_ref().map_or(start, |connection| connection.last_write().max(start));
-        let due = last + limit;
+        // A limit beyond what the clock can tell is none.
+        let Some(due) = last.checked_add(limit) else { return std::future::pending().await };
         if std::time::Instant::now() >= due {
             return;
         }

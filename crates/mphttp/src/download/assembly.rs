@@ -51,14 +51,15 @@ impl Assembly {
         self.inner().next
     }
 
-    /// Whether anything was taken: it can't be taken back.
-    pub(super) fn is_begun(&self) -> bool {
-        self.next() > 0
-    }
-
-    /// Forgets what was not taken.
-    pub(super) fn reset(&self) {
-        self.inner().pieces.clear();
+    /// Forgets everything, unless some of it was taken already: that can't be taken back. Says whether it could.
+    pub(super) fn restart(&self) -> bool {
+        let mut inner = self.inner();
+        // In one step: nobody may take something of the old body before the new one comes.
+        let untouched = inner.next == 0;
+        if untouched {
+            inner.pieces.clear();
+        }
+        untouched
     }
 
     /// Whether a piece for this place has to wait.

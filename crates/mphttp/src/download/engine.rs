@@ -86,6 +86,10 @@ pub(super) struct Engine {
     pub(super) requests: u32,
     pub(super) failures: u32,
     pub(super) restarts: u32,
+    /// Parts that were not what their digests say.
+    pub(super) spoilt: u32,
+    /// When it was last looked whether to give up.
+    pub(super) looked: Instant,
     pub(super) latest_failure: Option<Error>,
     /// Whether the URL that redirects led to has failed, and the original one is asked.
     pub(super) back_to_origin: bool,
@@ -134,6 +138,8 @@ impl Engine {
             requests: 0,
             failures: 0,
             restarts: 0,
+            spoilt: 0,
+            looked: now,
             latest_failure: None,
             back_to_origin: false,
         }
@@ -268,7 +274,7 @@ impl Engine {
     pub(super) fn pump(&mut self, lease: LeaseId, response: Response) {
         let shared = Arc::clone(&self.shared);
         let abort = self.tasks.spawn(async move {
-            let result = fetch::pump(&shared, lease, response, 0, None).await;
+            let result = fetch::pump(&shared, lease, response, 0, None, true).await;
             (lease, 0, result)
         });
         self.aborts.insert(lease, abort);
@@ -321,11 +327,8 @@ impl Engine {
     pub(super) async fn sink_reset(&mut self) -> Result<(), Error> {
         let outcome = match &self.shared.sink {
             Sink::File(pen) => pen.reset().await,
-            Sink::Reader(assembly) => {
-                assembly.reset();
-                Ok(())
-            }
-            Sink::Nowhere(_) => Ok(()),
+            // What a reader could have had of another body is gone since `restart`.
+            Sink::Reader(_) | Sink::Nowhere(_) => Ok(()),
         };
         if outcome.is_err() { Err(self.sink_failure().await) } else { Ok(()) }
     }

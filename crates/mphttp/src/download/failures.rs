@@ -14,7 +14,7 @@ use super::{
     plan::{LaneId, LeaseId},
     shared::Sink,
 };
-use crate::{Error, tls::TlsProblem};
+use crate::{Error, Phase, tls::TlsProblem};
 
 /// How long a lane that has failed may be left alone, at most: while others bring something, and if none does.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
@@ -22,6 +22,10 @@ pub(super) const PATIENCE_ALONE: Duration = Duration::from_secs(1);
 
 /// How often a download may start anew.
 const RESTARTS: u32 = 3;
+
+/// The least that a server is left alone that asks for it, and the longest time that anything here can be.
+pub(super) const LEAST_WAIT: Duration = Duration::from_secs(1);
+pub(super) const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
 
 impl Engine {
     pub(super) async fn ended(
@@ -34,11 +38,23 @@ impl Engine {
             // Aborted while it was ending by itself.
             return Ok(());
         }
-        let lease_left = self.shared.state().plan.lease(lease).map(|lease| lease.left());
-        tracing::debug!(lane, lease, left = lease_left, "a part has ended");
-        self.shared.state().release(lease);
+        let (left, in_vain) = {
+            let mut state = self.shared.state();
+            let (left, in_vain) = state
+                .plan
+                .lease(lease)
+                .map_or((0, false), |lease| (lease.left(), lease.left() > 0 && lease.is_fresh()));
+            state.release(lease);
+            (left, in_vain)
+        };
+        tracing::debug!(lane, lease, left, "a part has ended");
         let alone = self.aborts.is_empty();
         match result {
+            // An answer without anything new: asking again at once would bring the same.
+            Ok(()) if in_vain => {
+                let source = "the answer has brought nothing".into();
+                self.failed(lane, Error::Incomplete { expected: Some(left), got: 0, source }, alone).await
+            }
             Ok(()) => Ok(()),
             Err(Failed::Error(error)) => self.failed(lane, error, alone).await,
             Err(Failed::Refused(error)) if !alone || self.url != self.request.url && !self.back_to_origin => {
@@ -48,6 +64,11 @@ impl Engine {
             }
             Err(Failed::Refused(error)) => Err(error),
             Err(Failed::Busy(after, error)) => self.busy(lane, after, error, alone),
+            // Nor does it send the whole of what was begun.
+            Err(Failed::NoRanges) if alone && !self.striped && self.trial != Trial::Running => {
+                let url = self.url.to_string();
+                self.restart(Error::Changed { url }).await
+            }
             Err(Failed::NoRanges) => {
                 self.no_more_stripes();
                 Ok(())
@@ -62,7 +83,8 @@ impl Engine {
                 self.restart(Error::Changed { url }).await
             }
             Err(Failed::Spoilt(range, error)) => {
-                if let Sink::Reader(_) = self.shared.sink {
+                self.spoilt += 1;
+                if matches!(self.shared.sink, Sink::Reader(_)) || self.spoilt > RESTARTS {
                     return Err(error);
                 }
                 if let Sink::File(pen) = &self.shared.sink
@@ -80,6 +102,7 @@ impl Engine {
     fn no_more_stripes(&mut self) {
         self.ranges = false;
         self.striped = false;
+        self.trial = Trial::Over;
         let mut state = self.shared.state();
         for (index, lane) in state.lanes.iter_mut().enumerate() {
             lane.retired = index != 0;
@@ -96,9 +119,12 @@ impl Engine {
         if self.version.is_none() {
             return self.restart(error).await;
         }
+        // A connection that is kept, and shared (HTTP/2), may be as dead as the one that failed.
+        self.renew(lane);
         let mut state = self.shared.state();
+        let alive = state.lanes_alive(lane, Instant::now());
         if let Some(lane) = state.lanes.get_mut(lane) {
-            lane.failed(Instant::now(), if alone { PATIENCE_ALONE } else { PATIENCE });
+            lane.failed(Instant::now(), if alive { PATIENCE } else { PATIENCE_ALONE });
             // Beside bound lanes, the routes are of use only while they lead to the interface that they led to.
             lane.retired |= self.striped && lane.interface.is_none();
         }
@@ -117,7 +143,7 @@ impl Engine {
         error: Error,
         alone: bool,
     ) -> Result<(), Error> {
-        let wait = after.unwrap_or(Duration::from_secs(1));
+        let wait = after.unwrap_or(Duration::from_secs(1)).clamp(LEAST_WAIT, LONGEST);
         let allowed = self.options.retry_for;
         let now = Instant::now();
         let mut state = self.shared.state();
@@ -129,7 +155,7 @@ impl Engine {
             }
             return Ok(());
         }
-        if now.duration_since(state.last).saturating_add(wait) > allowed {
+        if now.duration_since(state.last).saturating_add(wait) > allowed.saturating_add(LEAST_WAIT) {
             return Err(match error {
                 Error::Status { status, url } if after.is_some() => Error::Busy { status, url, after: wait },
                 error => error,
@@ -146,13 +172,17 @@ impl Engine {
 
     /// Begins again with the first byte, if that can be.
     async fn restart(&mut self, error: Error) -> Result<(), Error> {
-        let delivered = matches!(&self.shared.sink, Sink::Reader(assembly) if assembly.is_begun());
         self.restarts += 1;
-        if delivered || self.restarts > RESTARTS || self.options.retry_for.is_zero() {
+        if self.restarts > RESTARTS || self.options.retry_for.is_zero() {
             return Err(error);
         }
         // All of them must be over before the first byte of another version comes.
         self.tasks.shutdown().await;
+        if let Sink::Reader(assembly) = &self.shared.sink
+            && !assembly.restart()
+        {
+            return Err(error);
+        }
         for lease in mem::take(&mut self.aborts).into_keys() {
             self.shared.state().release(lease);
         }
@@ -162,17 +192,24 @@ impl Engine {
         self.judge = Judge::default();
         self.clients.clear();
         loop {
-            let Err(error) = self.begin(None).await else { return Ok(()) };
-            let lost = matches!(
-                error,
+            let limit = self.options.retry_for;
+            let beginning = tokio::time::timeout(limit, self.begin(None)).await;
+            let Err(error) = beginning.unwrap_or(Err(Error::Timeout { phase: Phase::Read, after: limit }))
+            else {
+                return Ok(());
+            };
+            let passing = match &error {
                 Error::Connect { .. }
-                    | Error::Resolve { .. }
-                    | Error::Timeout { .. }
-                    | Error::NoAnswer { .. }
-                    | Error::Broken { .. }
-            );
-            let quiet = self.shared.state().last.elapsed();
-            if !lost || quiet > self.options.retry_for {
+                | Error::Resolve { .. }
+                | Error::Timeout { .. }
+                | Error::NoAnswer { .. }
+                | Error::Broken { .. } => true,
+                Error::Status { status, .. } => {
+                    status.is_server_error() || matches!(status.as_u16(), 408 | 425 | 429)
+                }
+                _ => false,
+            };
+            if !passing || self.shared.state().last.elapsed() > limit {
                 return Err(error);
             }
             sleep(PATIENCE_ALONE).await;
@@ -182,15 +219,22 @@ impl Engine {
 
     /// Whether nothing has come for too long.
     pub(super) fn give_up(&mut self, now: Instant) -> Result<(), Error> {
-        let last = self.shared.state().last;
+        let last = {
+            let mut state = self.shared.state();
+            // Nor has it where bytes wait for a reader or a disk, or where this program itself did not run.
+            if state.any_held() || now.duration_since(self.looked) > Duration::from_secs(1) {
+                state.last = now;
+            }
+            state.last
+        };
+        self.looked = now;
         let last = self.busy_until.map_or(last, |until| until.max(last));
         let after = self.options.retry_for;
         // Without retries, the client's own limits are the only ones.
         if after.is_zero() || self.version.is_none() || now.saturating_duration_since(last) <= after {
             return Ok(());
         }
-        let source =
-            self.latest_failure.take().unwrap_or(Error::Timeout { phase: crate::Phase::Read, after });
+        let source = self.latest_failure.take().unwrap_or(Error::Timeout { phase: Phase::Read, after });
         Err(Error::GaveUp { after, source: Box::new(source) })
     }
 }

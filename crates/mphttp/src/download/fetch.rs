@@ -71,21 +71,24 @@ pub(super) async fn fetch(
     let start = Instant::now();
     shared.state().began(ask.lease, start);
     let response = client.execute(request).await.map_err(Failed::Error)?;
-    let skip = match examine(&response, &ask)? {
-        Body::Part => 0,
-        Body::Whole => ask.range.start,
+    let (skip, ends_it) = match examine(&response, &ask)? {
+        Body::Part { last } => (0, last),
+        Body::Whole => (ask.range.start, true),
     };
     let digest = if skip == 0 { Checksum::of_field(response.headers(), "content-digest") } else { None };
     let now = Instant::now();
     shared.state().answered(ask.lease, now - start, response.watch(), now);
     let digest =
         digest.map(|checksum| Digesting { hasher: checksum.hasher(), checksum, start: ask.range.start });
-    pump(&shared, ask.lease, response, skip, digest).await
+    if let (None, Some((_, Some(total)))) = (ask.total, answer::content_range(response.headers())) {
+        shared.state().plan.set_total(total);
+    }
+    pump(&shared, ask.lease, response, skip, digest, ends_it).await
 }
 
 enum Body {
-    /// What was asked for.
-    Part,
+    /// What was asked for, perhaps less of it; whether it goes to the end of the body.
+    Part { last: bool },
     /// All of it, from the first byte.
     Whole,
 }
@@ -106,7 +109,11 @@ fn examine(response: &Response, ask: &Ask) -> Result<Body, Failed> {
                 return Err(Failed::Changed);
             }
             // A shorter part is no error; one from elsewhere is of no use.
-            if part.start == ask.range.start { Ok(Body::Part) } else { Err(Failed::NoRanges) }
+            if part.start == ask.range.start {
+                Ok(Body::Part { last: total == Some(part.end) })
+            } else {
+                Err(Failed::NoRanges)
+            }
         }
         StatusCode::OK => match ask.version.compare(headers) {
             Sameness::Same if ask.whole_will_do => Ok(Body::Whole),
@@ -134,13 +141,15 @@ pub(super) struct Digesting {
     pub(super) start: u64,
 }
 
-/// Moves the body of an answer to where it belongs, but for its first `skip` bytes.
+/// Moves the body of an answer to where it belongs, but for its first `skip` bytes. `ends_it`: whether the body ends where the
+/// answer does.
 pub(super) async fn pump(
     shared: &Shared,
     lease: LeaseId,
     mut response: Response,
     mut skip: u64,
     mut digest: Option<Digesting>,
+    ends_it: bool,
 ) -> Result<(), Failed> {
     loop {
         let Some(mut piece) = response.chunk().await.map_err(Failed::Error)? else { break };
@@ -180,14 +189,18 @@ pub(super) async fn pump(
             break;
         }
     }
-    finish(shared, lease, digest)
+    if skip > 0 {
+        // The whole body is shorter than what there was of it.
+        return Err(Failed::Changed);
+    }
+    finish(shared, lease, digest, ends_it)
 }
 
 /// The answer has ended by itself.
-fn finish(shared: &Shared, lease: LeaseId, digest: Option<Digesting>) -> Result<(), Failed> {
+fn finish(shared: &Shared, lease: LeaseId, digest: Option<Digesting>, ends_it: bool) -> Result<(), Failed> {
     let mut state = shared.state();
     let Some(pos) = state.plan.lease(lease).map(|lease| lease.pos) else { return Ok(()) };
-    if state.plan.total() == u64::MAX {
+    if ends_it && state.plan.total() == u64::MAX {
         // Only now is it known how long the body is.
         state.plan.set_total(pos);
     }

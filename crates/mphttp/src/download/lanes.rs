@@ -64,12 +64,22 @@ impl Engine {
                 let wanted = self.request.protocol.unwrap_or_else(|| self.client.protocol());
                 let protocol = if wanted == Protocol::Mptcp { Protocol::Tcp } else { wanted };
                 let direct = !self.client.is_proxied(&self.url);
-                let remote = self.url.host_str().zip(self.remote).filter(|_| direct);
+                // The address that has answered, as long as it does.
+                let fails = self.shared.state().lanes.get(lane).map_or(0, |lane| lane.fails);
+                let remote = self.url.host_str().zip(self.remote).filter(|_| direct && fails == 0);
                 self.client.through(&name, protocol, remote, CONNECT)
             }
         };
         self.clients.insert(lane, client.clone());
         client
+    }
+
+    /// Lets a lane make new connections, whatever was kept.
+    pub(super) fn renew(&mut self, lane: LaneId) {
+        self.clients.remove(&lane);
+        if lane == 0 {
+            self.clients.insert(0, self.first_client().afresh());
+        }
     }
 
     /// Looks at everything, and does what there is to do.
@@ -82,8 +92,10 @@ impl Engine {
                 state.plan.set_read(assembly.next());
             }
         }
-        if self.busy_until.is_some_and(|until| until <= now) {
-            self.busy_until = None;
+        if let Some(until) = self.busy_until.take_if(|until| *until <= now) {
+            // The wait was the server's wish.
+            let mut state = self.shared.state();
+            state.last = state.last.max(until);
         }
         if now.duration_since(self.told) >= TELL_EVERY {
             self.trace();
@@ -125,19 +137,22 @@ impl Engine {
                     let patience = if others(lease.lane) { LOST_SECONDS } else { LOST_ALONE_SECONDS };
                     // Servers that need long for a first byte get longer each time.
                     let patience = patience * f64::from(1 + lane.fails.min(8));
+                    // Without retries it is for the client's own limits to say that a connection is lost.
+                    let lost = silent > patience && (others(lease.lane) || !self.options.retry_for.is_zero());
                     // Nothing is left of it where another lane has taken over.
-                    (lease.left() == 0 || silent > patience).then_some((lease.id, lease.lane))
+                    (lease.left() == 0 || lost).then_some((lease.id, lease.lane))
                 })
                 .collect()
         };
         for (lease, lane) in lost {
             self.abort(lease);
             // Its connections are not to be used again.
-            self.clients.remove(&lane);
+            self.renew(lane);
             self.failures += 1;
-            let alone = self.aborts.is_empty();
-            if let Some(lane) = self.shared.state().lanes.get_mut(lane) {
-                lane.failed(now, if alone { PATIENCE_ALONE } else { PATIENCE });
+            let mut state = self.shared.state();
+            let alive = state.lanes_alive(lane, now);
+            if let Some(lane) = state.lanes.get_mut(lane) {
+                lane.failed(now, if alive { PATIENCE } else { PATIENCE_ALONE });
             }
         }
     }

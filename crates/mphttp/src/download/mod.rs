@@ -157,7 +157,7 @@ impl Download {
     ///
     /// A server's `Retry-After` (429, 503) is kept to if it asks for no more than this.
     pub fn retry_for(mut self, limit: Duration) -> Self {
-        self.options.retry_for = limit;
+        self.options.retry_for = limit.min(failures::LONGEST);
         self
     }
 
@@ -250,11 +250,11 @@ impl Download {
         let order = Order::Sequential { window: options.window };
         let engine = Engine::new(client, request, options, Sink::Reader(Arc::clone(&assembly)), order);
         let (tell, head) = oneshot::channel();
-        let ending = Arc::clone(&assembly);
+        let ending = Ending(Arc::clone(&assembly));
         let task = tokio::spawn(async move {
-            let outcome = engine.run(None, None, Some(tell)).await;
-            ending.end();
-            outcome
+            // Whichever way it ends: nobody must wait for what has panicked.
+            let _ending = ending;
+            engine.run(None, None, Some(tell)).await
         });
         // Aborts the task if this future is dropped.
         let mut downloading = Downloading { head: None, assembly, task: Task(task), outcome: None };
@@ -284,6 +284,15 @@ pub struct Downloading {
     assembly: Arc<Assembly>,
     task: Task,
     outcome: Option<Result<Downloaded, Error>>,
+}
+
+/// Tells the reader that no more will come.
+struct Ending(Arc<Assembly>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.0.end();
+    }
 }
 
 /// Ends with whoever holds it.

@@ -72,6 +72,15 @@ impl State {
         self.pieces.iter().map(|&(start, end)| start..end.min(self.total)).collect()
     }
 
+    /// The same with its last byte still to come.
+    pub(super) fn without_the_last(mut self) -> Option<Self> {
+        let last = self.total.checked_sub(1)?;
+        let mut received = self.received();
+        received.remove(last..self.total);
+        self.pieces = received.iter().map(|range| (range.start, range.end)).collect();
+        Some(self)
+    }
+
     fn read(path: &Path) -> Option<Self> {
         let state: Self = serde_json::from_slice(&fs::read(path).ok()?).ok()?;
         let trusted = state.synced || (state.boot.is_some() && state.boot == platform::boot());
@@ -81,7 +90,9 @@ impl State {
     /// Writes it whole or not at all.
     fn write(&self, path: &Path) -> io::Result<()> {
         let fresh = with_suffix(path, ".new");
-        let mut file = platform::private().write(true).create(true).truncate(true).open(&fresh)?;
+        // Nobody else's file, nor one that a link leads to.
+        let _ = fs::remove_file(&fresh);
+        let mut file = platform::private().write(true).create_new(true).open(&fresh)?;
         file.write_all(&serde_json::to_vec(self).map_err(io::Error::other)?)?;
         if self.synced {
             file.sync_all()?;
@@ -172,7 +183,7 @@ type Ending = Arc<Mutex<Option<End>>>;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum End {
-    /// The state is of no use any more.
+    /// All is there.
     Finished,
     /// Keep what there is, if it can be gone on with.
     Interrupted,
@@ -273,7 +284,7 @@ impl Part {
 
     /// Why the thread has ended.
     pub(super) async fn failure(&mut self) -> Error {
-        let outcome = self.end(End::Spoilt).await;
+        let outcome = self.end(End::Interrupted).await;
         outcome.err().unwrap_or_else(|| self.failed(io::Error::other("the writer has ended")))
     }
 
@@ -299,9 +310,12 @@ impl Part {
             let checked = file.set_len(length).map_err(failed).and_then(|()| check(&file));
             if let Err(error) = checked {
                 let _ = fs::remove_file(&names.part);
+                let _ = fs::remove_file(&names.state);
                 return Err(error);
             }
-            fs::rename(&names.part, &names.whole).map_err(failed)
+            fs::rename(&names.part, &names.whole).map_err(failed)?;
+            let _ = fs::remove_file(&names.state);
+            Ok(())
         });
         finishing.await.map_err(|_| self.failed(io::Error::other("the last check has failed")))?
     }
@@ -324,7 +338,7 @@ impl Drop for Part {
 /// Opens a part file that nobody else writes to.
 fn locked(part: &Path) -> io::Result<File> {
     for _ in 0..10 {
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(part)?;
+        let file = platform::no_link().read(true).write(true).create(true).truncate(false).open(part)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(fs::TryLockError::WouldBlock) => {
@@ -354,7 +368,8 @@ impl Writer {
             let written = state.as_ref().map(State::received).unwrap_or_default();
             let mut drain = Drain { file, names, written, state, saved: Instant::now() };
             let outcome = drain.run(queue, &ending).and_then(|end| drain.end(end));
-            if outcome.is_err() {
+            if outcome.is_err() && drain.end(End::Interrupted).is_err() {
+                // Not even what there is can be kept.
                 drain.end(End::Spoilt).unwrap_or_default();
             }
             let _ = tell.send(outcome);
@@ -435,10 +450,8 @@ impl Drain {
                 self.file.sync_data()?;
                 self.save(true)
             }
-            End::Finished => {
-                let _ = fs::remove_file(&self.names.state);
-                Ok(())
-            }
+            // The last check may take long, and be interrupted: until it is over the state says what is there.
+            End::Finished => self.save(false),
             End::Interrupted | End::Spoilt => {
                 let _ = fs::remove_file(&self.names.part);
                 let _ = fs::remove_file(&self.names.state);

@@ -64,6 +64,7 @@ pub(super) struct Speed {
 pub(super) struct Lease {
     pub(super) id: LeaseId,
     pub(super) lane: LaneId,
+    start: u64,
     /// What is before this has been handed over; what has come since may still be lost with the fetch.
     stored: u64,
     pub(super) pos: u64,
@@ -75,6 +76,11 @@ pub(super) struct Lease {
 impl Lease {
     pub(super) fn left(&self) -> u64 {
         self.end - self.pos
+    }
+
+    /// Whether nothing has come of it.
+    pub(super) fn is_fresh(&self) -> bool {
+        self.pos == self.start
     }
 }
 
@@ -190,7 +196,7 @@ impl Plan {
         self.next += 1;
         self.free.remove(range.clone());
         let Range { start, end } = range;
-        self.leases.push(Lease { id, lane, stored: start, pos: start, end, limit: end });
+        self.leases.push(Lease { id, lane, start, stored: start, pos: start, end, limit: end });
         id
     }
 

@@ -56,6 +56,18 @@ pub(super) fn private() -> OpenOptions {
     options
 }
 
+/// Options for a file whose name others could have made a link of: it is not followed.
+pub(super) fn no_link() -> OpenOptions {
+    #[cfg_attr(not(unix), expect(unused_mut, reason = "only Unix has the flag"))]
+    let mut options = OpenOptions::new();
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(
+        &mut options,
+        i32::try_from(rustix::fs::OFlags::NOFOLLOW.bits()).unwrap_or(0),
+    );
+    options
+}
+
 /// Whether `path` still leads to this file.
 pub(super) fn is_at(file: &File, path: &Path) -> bool {
     #[cfg(unix)]

@@ -17,6 +17,7 @@ use super::{
     answer::{self, Sameness, Version},
     checksum::{Checksum, Tally},
     engine::Engine,
+    failures::{LEAST_WAIT, LONGEST},
     fetch,
     outcome::Head,
     part::State,
@@ -62,20 +63,26 @@ impl Engine {
             if let (Some(state), Some(missing)) = (&state, &missing) {
                 fetch::demand(&mut request.headers, missing, true, &state.version);
             } else if state.is_some() {
-                // All of it is there, but it was never found right and given its name: as good as nothing.
-                state = None;
+                // All of it is there, but it was never found right and given its name: its last byte is asked for again, for
+                // what the answer says of the rest.
+                if let Some(left) = state.take() {
+                    state = left.without_the_last();
+                }
                 continue;
             }
             let start = Instant::now();
             let response = self.first_client().execute(request).await?;
             if let Some(after) = wait_asked_for(&response) {
-                let allowed = self.started.elapsed().saturating_add(after) <= self.options.retry_for;
+                let after = after.clamp(LEAST_WAIT, LONGEST);
+                let quiet = self.shared.state().last.elapsed();
+                let allowed =
+                    quiet.saturating_add(after) <= self.options.retry_for.saturating_add(LEAST_WAIT);
                 if allowed {
                     drop(response);
                     self.wait(after).await;
                     continue;
                 }
-                if !self.options.any_status {
+                if !self.takes(response.status()) {
                     let (status, url) = (response.status(), response.url().to_string());
                     return Err(Error::Busy { status, url, after });
                 }
@@ -93,12 +100,23 @@ impl Engine {
                     }
                 }
             }
-            if !response.status().is_success() && !self.options.any_status {
+            if !self.takes(response.status()) {
                 return Err(Error::Status { status: response.status(), url: response.url().to_string() });
+            }
+            if response.status() == StatusCode::PARTIAL_CONTENT {
+                let detail = "it sent a part of the body (206) where all of it was asked for".to_owned();
+                let host = response.url().authority().to_owned();
+                return Err(Error::Http { host, source: detail.clone().into(), detail });
             }
             self.sink_reset().await?;
             return self.adopt(response, start, 0, None).await;
         }
+    }
+
+    /// Whether the body of an answer with this status is wanted. What began as one thing does not end as another.
+    fn takes(&self, status: StatusCode) -> bool {
+        let as_before = self.head.as_ref().is_none_or(|head| head.status == status);
+        status.is_success() || (self.options.any_status && as_before)
     }
 
     async fn wait(&mut self, after: Duration) {
@@ -109,6 +127,7 @@ impl Engine {
             sleep(left.min(super::engine::TELL_EVERY)).await;
         }
         self.busy_until = None;
+        self.shared.state().last = Instant::now();
     }
 
     /// Makes a plan for the body of which this is an answer, and lets its bytes flow. `first`: where they belong.
