@@ -280,8 +280,12 @@ async fn digests_that_the_server_sends_are_checked() {
     let site = Site::new(body(200_000, 1)).digest("Repr-Digest", Some(b"other"));
     assert!(matches!(client().download(site.url()).discard().await, Err(Error::Checksum { .. })));
     // The digest of a part that is spoilt: it is asked for again.
-    let site = Site::new(body(1_000_000, 1)).cut_once_after(500_000).part_digest_wrong_once();
+    let site = Site::new(body(1_000_000, 1)).cut_once_after(500_000).part_digests_wrong(1);
     assert_eq!(whole(&site).await.failures, 2);
+    // But not for ever.
+    let site = Site::new(body(1_000_000, 1)).cut_once_after(500_000).part_digests_wrong(u32::MAX);
+    let error = client().download(site.url()).discard().await.unwrap_err();
+    assert!(matches!(error, Error::Checksum { .. }), "{error}");
 }
 
 #[tokio::test]
@@ -293,6 +297,59 @@ async fn a_status_that_is_no_success_is_an_error_unless_it_may_be_one() {
     assert!(matches!(error, Error::Status { .. }) && names(folder.path()).is_empty(), "{error}");
     let done = client().download(site.url()).any_status(true).to_file(&path).await.unwrap();
     assert_eq!((done.status.as_u16(), done.bytes), (404, 10));
+}
+
+#[tokio::test]
+async fn no_error_page_takes_the_place_of_a_body_that_had_begun() {
+    for status in ["502 Bad Gateway", "404 Not Found"] {
+        let site = Site::new(body(1_000_000, 1)).cut_once_after(600_000).weak().then_status(status);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("got");
+        match client().download(site.url()).any_status(true).to_file(&path).await {
+            // The server has recovered.
+            Ok(_) => assert_eq!(fs::read(&path).unwrap(), site.body()),
+            Err(error) => {
+                assert!(matches!(error, Error::Status { .. }) && names(folder.path()).is_empty(), "{error}")
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_part_that_nobody_asked_for_is_no_body() {
+    let site = Site::new(body(1_000_000, 1)).parts_unasked();
+    let error = client().download(site.url()).discard().await.unwrap_err();
+    assert!(error.to_string().contains("a part of the body"), "{error}");
+}
+
+#[tokio::test]
+async fn without_retries_silence_ends_it() {
+    let site = Site::new(body(1_000_000, 1)).stall_once_after(400_000);
+    let client = Client::builder().no_proxy().read_timeout(Duration::from_secs(1)).build().unwrap();
+    let error = client.download(site.url()).retry_for(Duration::ZERO).discard().await.unwrap_err();
+    assert!(error.is_timeout(), "{error}");
+}
+
+#[tokio::test]
+async fn a_reader_that_pauses_is_no_failure_of_the_server() {
+    let site = Site::new(body(1_000_000, 1));
+    let download = client().download(site.url()).window(100_000).retry_for(Duration::from_secs(1));
+    let mut downloading = download.stream().await.unwrap();
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let mut got = Vec::new();
+    while let Some(piece) = downloading.chunk().await.unwrap() {
+        got.extend_from_slice(&piece);
+    }
+    assert_eq!(hex(&got), hex(&site.body()));
+}
+
+#[tokio::test]
+async fn limits_beyond_the_clock_are_none() {
+    let site = Site::new(body(1000, 1));
+    let client =
+        Client::builder().no_proxy().read_timeout(Duration::MAX).timeout(Duration::MAX).build().unwrap();
+    client.download(site.url()).retry_for(Duration::MAX).discard().await.unwrap();
+    assert_eq!(client.get(site.url()).send().await.unwrap().bytes().await.unwrap().len(), 1000);
 }
 
 #[tokio::test]

@@ -54,7 +54,10 @@ impl Received {
         }
         let (Some(silence), Some(after)) = (&mut self.silence, self.limits.read) else { return None };
         if !pending {
-            silence.as_mut().reset(Instant::now() + after);
+            // A limit beyond what the clock can tell is none.
+            if let Some(due) = Instant::now().checked_add(after) {
+                silence.as_mut().reset(due);
+            }
             return None;
         }
         let over = silence.as_mut().poll(context).is_ready();

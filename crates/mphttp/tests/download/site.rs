@@ -38,7 +38,10 @@ struct State {
     busy: Option<(u32, Option<&'static str>)>,
     then_busy: Option<(u32, Option<&'static str>)>,
     digest: Option<(&'static str, Vec<u8>)>,
-    part_digest_wrong: bool,
+    /// How many more digests of parts are wrong.
+    part_digests_wrong: u32,
+    /// Sends parts that nobody asked for.
+    parts_unasked: bool,
     status: Option<&'static str>,
     then_status: Option<&'static str>,
     redirect: Option<String>,
@@ -148,8 +151,14 @@ impl Site {
         })
     }
 
-    pub fn part_digest_wrong_once(self) -> Self {
-        self.with(|state| state.part_digest_wrong = true)
+    /// So many digests of parts are wrong.
+    pub fn part_digests_wrong(self, times: u32) -> Self {
+        self.with(|state| state.part_digests_wrong = times)
+    }
+
+    /// Sends a part where all was asked for.
+    pub fn parts_unasked(self) -> Self {
+        self.with(|state| state.parts_unasked = true)
     }
 
     pub fn status(self, status: &'static str) -> Self {
@@ -209,6 +218,7 @@ impl Site {
             first.parse::<usize>().unwrap()..last + 1
         });
         let total = state.body.len();
+        let range = range.or(state.parts_unasked.then_some(total / 2..total));
         let part = range.clone().unwrap_or(0..total);
         let content = state.body[part.clone()].to_vec();
         let mut text = match (&range, status) {
@@ -227,8 +237,8 @@ impl Site {
         if let Some((field, of)) = &state.digest {
             text += &format!("{field}: sha-256=:{}:\r\n", digest(of));
         }
-        if range.is_some() && state.part_digest_wrong {
-            state.part_digest_wrong = false;
+        if range.is_some() && state.part_digests_wrong > 0 {
+            state.part_digests_wrong -= 1;
             text += &format!("Content-Digest: sha-256=:{}:\r\n", digest(b"other"));
         }
         let chunked = state.chunked;
@@ -246,9 +256,9 @@ impl Site {
             state.busy = state.then_busy.take();
         }
         if cut.is_none()
-            && let Some(status) = state.then_status.take_if(|_| range.is_some())
+            && let Some(status) = state.then_status.take()
         {
-            let text = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n");
+            let text = format!("HTTP/1.1 {status}\r\nContent-Length: 5\r\n\r\nsorry");
             return stream.write_all(text.as_bytes()).ok();
         }
         let slow = state.slow;
