@@ -1,13 +1,16 @@
-"""Downloads over every link: what they take and what they tell. The work itself is Rust's, on a thread of its own."""
+"""Downloads over every link: what they take and what they tell. The work itself is Rust's, on threads of its own."""
 
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import io
 import os
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, BinaryIO, TypeAlias
+from typing import Any, TypeAlias
+from typing import Protocol as _Protocol
 
 from . import _mphttp
 from ._mphttp import Transport
@@ -20,6 +23,12 @@ EVERY = 0.1
 LAST_WRITES = 6.0
 
 PathLike: TypeAlias = str | bytes | os.PathLike[str] | os.PathLike[bytes]
+
+
+class Writable(_Protocol):
+    """A binary file object."""
+
+    def write(self, data: bytes, /) -> object: ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,7 +67,7 @@ class Downloaded:
     strategy: str
     #: What each link has brought, by interface.
     links: dict[str, int]
-    #: How many requests were sent.
+    #: How many requests were answered with the body or a part of it.
     requests: int
     #: Connections that failed, and were made up for.
     failures: int
@@ -91,7 +100,7 @@ def leftover(path: PathLike) -> Leftover | None:
 
 
 def options(
-    to: PathLike | BinaryIO,
+    to: PathLike | Writable,
     protocol: ProtocolLike,
     paths: str | Iterable[str] | None,
     headers: Mapping[str, str] | Iterable[tuple[str, str]] | None,
@@ -108,6 +117,8 @@ def options(
             raise ValueError("resume needs the path of a file: a file object can't tell what was left")
     else:
         raise TypeError(f"`to` must be a path or a binary file object, not {type(to).__name__}")
+    if plain["connections"] < 1:
+        raise ValueError(f"connections must be at least 1, not {plain['connections']}")
     if paths is not None and not isinstance(paths, str):
         paths = ",".join(paths)
     pairs = headers.items() if isinstance(headers, Mapping) else headers or ()
@@ -120,15 +131,45 @@ def options(
     }
 
 
-def tell(downloading: _mphttp.Downloading, progress: Callable[[Progress], object] | None) -> None:
-    """Tells how far it is, if there is anything to tell and somebody to tell it to."""
-    if progress is not None and (told := downloading.progress()) is not None:
-        progress(Progress(**told))
+class Teller:
+    """Tells how far a download is, to whoever wants to know, and not too often."""
+
+    def __init__(
+        self, downloading: _mphttp.Downloading, progress: Callable[[Progress], object] | None
+    ) -> None:
+        self._downloading = downloading
+        self._progress = progress
+        self._due = 0.0
+
+    def now(self) -> None:
+        """Tells, if there is anything to tell yet."""
+        if self._progress is not None and (told := self._downloading.progress()) is not None:
+            self._due = time.monotonic() + EVERY
+            self._progress(Progress(**told))
+
+    def when_due(self) -> None:
+        """Tells, if it is time again."""
+        if time.monotonic() >= self._due:
+            self.now()
+
+
+def write(to: Any, piece: bytes) -> Any:
+    """Writes all of a piece; gives what the last ``write`` gave."""
+    gave = to.write(piece)
+    if isinstance(to, io.RawIOBase):
+        # Unbuffered ones may take less than they are given. What others return is no evidence.
+        rest = memoryview(piece)
+        while gave is None or gave < len(rest):
+            if not gave:
+                raise BlockingIOError("the file object takes nothing now: it must be a blocking one")
+            rest = rest[gave:]
+            gave = to.write(rest)
+    return gave
 
 
 def download(
     url: str,
-    to: PathLike | BinaryIO,
+    to: PathLike | Writable,
     *,
     protocol: ProtocolLike = None,
     paths: str | Iterable[str] | None = None,
@@ -149,8 +190,9 @@ def download(
     The file appears under its name when it is whole and right. What ends a download early (Ctrl-C, an exception of
     ``progress``) leaves ``NAME.mphttp-part`` beside it, where that can be gone on with.
 
+    :param to: a path, or a binary file object, which gets the bytes in order.
     :param paths: ``"auto"``, ``"off"``, or names of interfaces. Default: ``"auto"`` with the protocol ``mptcp``.
-    :param connections: how many there may be at a time.
+    :param connections: how many there may be at a time, at least 1.
     :param retry_for: for how many seconds nothing may come before it is given up; 0: the first failure is final.
     :param resume: go on with what an earlier download to the same file has left; see :func:`leftover`.
     :param checksum: ``"sha256=…"`` or ``"sha512=…"``, in hexadecimal digits.
@@ -177,33 +219,33 @@ def download(
         read_timeout=read_timeout,
         verify=verify,
     )
-    done = threading.Event()
-    downloading = _mphttp.download(url, path, chosen, done.set)
+    over, wake = threading.Event(), threading.Event()
+
+    def done() -> None:
+        over.set()
+        wake.set()
+
+    downloading = _mphttp.download(url, path, chosen, done, None if path is not None else wake.set)
+    teller = Teller(downloading, progress)
     try:
-        while not done.is_set():
-            if path is None:
-                write(to, downloading.piece(EVERY))
-            else:
-                done.wait(EVERY)
-            tell(downloading, progress)
-        while path is None and (piece := downloading.piece(0.0)) is not None:
-            write(to, piece)
+        running = True
+        while running:
+            wake.wait(EVERY)
+            wake.clear()
+            # Asked before the last pieces are taken.
+            running = not over.is_set()
+            while (piece := downloading.piece()) is not None:
+                if inspect.isawaitable(write(to, piece)):
+                    raise TypeError(
+                        "the file object is an asynchronous one: mphttp.asyncio.download takes it"
+                    )
+                teller.when_due()
+            teller.when_due()
     except BaseException:
         downloading.cancel()
         # What can be gone on with is on disk when this is over.
-        done.wait(LAST_WRITES)
+        over.wait(LAST_WRITES)
         raise
     taken = downloading.take()
-    tell(downloading, progress)
+    teller.now()
     return Downloaded(**taken)
-
-
-def write(to: Any, piece: bytes | None) -> None:
-    """Writes all of a piece: unbuffered files may take less of it at a time, and say so."""
-    rest = memoryview(piece or b"")
-    while rest:
-        taken = to.write(rest)
-        if taken is None and isinstance(to, io.RawIOBase):
-            raise BlockingIOError("the file object would have to wait: give one that does")
-        # Whatever else a writer gives back, it has taken everything.
-        rest = rest[taken:] if isinstance(taken, int) and 0 <= taken < len(rest) else rest[:0]

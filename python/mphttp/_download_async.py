@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import inspect
 from collections.abc import Callable, Iterable, Mapping
-from typing import BinaryIO
 
 from . import _mphttp
-from ._download import EVERY, LAST_WRITES, Downloaded, PathLike, Progress, options, tell, write
+from ._download import EVERY, LAST_WRITES, Downloaded, PathLike, Progress, Teller, Writable, options, write
 from ._words import ProtocolLike
 
 
 async def download(
     url: str,
-    to: PathLike | BinaryIO,
+    to: PathLike | Writable,
     *,
     protocol: ProtocolLike = None,
     paths: str | Iterable[str] | None = None,
@@ -32,8 +32,8 @@ async def download(
 ) -> Downloaded:
     """Downloads a body as :func:`mphttp.download` does, without holding up the event loop.
 
-    ``progress`` is called on the loop; a file object's ``write`` as well, so it should not wait for long. Cancelling ends
-    the download, and keeps what can be gone on with.
+    ``progress`` is called on the loop; a file object's ``write`` as well, so it should not wait for long, or give something
+    to await. Cancelling ends the download, and keeps what can be gone on with.
     """
     path, chosen = options(
         to,
@@ -51,32 +51,49 @@ async def download(
         verify=verify,
     )
     loop = asyncio.get_running_loop()
-    done = asyncio.Event()
+    over, wake = asyncio.Event(), asyncio.Event()
 
-    def over() -> None:
-        # From another thread. A loop that was closed meanwhile has nobody waiting.
+    def ended() -> None:
+        over.set()
+        wake.set()
+
+    def later(call: Callable[[], None]) -> None:
+        # From other threads. A loop that was closed meanwhile has nobody waiting.
         with contextlib.suppress(RuntimeError):
-            loop.call_soon_threadsafe(done.set)
+            loop.call_soon_threadsafe(call)
 
-    downloading = _mphttp.download(url, path, chosen, over)
+    downloading = _mphttp.download(
+        url, path, chosen, lambda: later(ended), None if path is not None else lambda: later(wake.set)
+    )
+    teller = Teller(downloading, progress)
     try:
-        while not done.is_set():
-            if path is None and (piece := downloading.piece(0.0)) is not None:
-                write(to, piece)
+        running = True
+        while running:
+            # No `wait_for`: up to Python 3.11 it may swallow a cancellation.
+            timer = loop.call_later(EVERY, wake.set)
+            try:
+                await wake.wait()
+            finally:
+                timer.cancel()
+            wake.clear()
+            # Asked before the last pieces are taken.
+            running = not over.is_set()
+            while (piece := downloading.piece()) is not None:
+                if inspect.isawaitable(gave := write(to, piece)):
+                    await gave
+                teller.when_due()
                 # Others want their turn as well.
                 await asyncio.sleep(0)
-                continue
-            with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(done.wait(), EVERY if path is not None else EVERY / 10)
-            tell(downloading, progress)
-        while path is None and (piece := downloading.piece(0.0)) is not None:
-            write(to, piece)
+            teller.when_due()
+    except GeneratorExit:
+        # Without a loop to wait on: it ends with `downloading`.
+        raise
     except BaseException:
         downloading.cancel()
         # What can be gone on with is on disk when this is over.
         with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(done.wait(), LAST_WRITES)
+            await asyncio.wait_for(over.wait(), LAST_WRITES)
         raise
     taken = downloading.take()
-    tell(downloading, progress)
+    teller.now()
     return Downloaded(**taken)

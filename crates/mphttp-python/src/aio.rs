@@ -1,5 +1,5 @@
-//! Connecting for asyncio: on a tokio runtime of one thread, made when it is first needed. A connect costs its event loop
-//! no thread and no polling: it is told by `call_soon_threadsafe`.
+//! Connecting for asyncio: on a tokio runtime that downloads share, made when it is first needed. A connect costs its event
+//! loop no thread and no polling: it is told by `call_soon_threadsafe`.
 
 use std::{
     net::TcpStream,
@@ -34,6 +34,9 @@ enum State {
 /// Touched with the GIL held only: see `known`.
 static RUNTIME: Mutex<State> = Mutex::new(State::NotYet);
 
+/// One would do, but for downloads: one that fails puts on disk what can be gone on with, and connects don't wait for that.
+const THREADS: usize = 2;
+
 /// How long the end of the interpreter waits for a `done` that is being called.
 const LAST_CALL: Duration = Duration::from_secs(10);
 
@@ -41,12 +44,12 @@ fn runtime() -> MutexGuard<'static, State> {
     RUNTIME.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// In a forked child: the runtime's thread was left behind, and waiting for it would never end.
+/// In a forked child: the runtime's threads were left behind, and waiting for it would never end.
 pub fn forget() {
     std::mem::forget(std::mem::replace(&mut *runtime(), State::NotYet));
 }
 
-/// Ends connects that are under way, and waits for the thread that told of them: a thread that wants the GIL back from an
+/// Ends what is under way, and waits for the threads that tell of it: a thread that wants the GIL back from an
 /// interpreter that is going is ended by `pthread_exit`, which no Rust survives. To be called `atexit`; afterwards nothing
 /// can be started any more.
 #[pyfunction]
@@ -110,7 +113,7 @@ pub fn spawn(done: Done, work: impl Future<Output = ()> + Send + 'static) -> PyR
     let mut runtime = runtime();
     if let State::NotYet = &*runtime {
         let mut builder = Builder::new_multi_thread();
-        builder.worker_threads(1).thread_name("mphttp").enable_all();
+        builder.worker_threads(THREADS).thread_name("mphttp").enable_all();
         *runtime = State::Running(builder.build().map_err(|error| errors::os_error(&error, None))?);
     }
     let State::Running(runtime) = &*runtime else {

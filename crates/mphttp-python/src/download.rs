@@ -1,8 +1,12 @@
-//! Downloads, on the runtime that asynchronous connects share: Python polls how far they are, and is told when they end.
+//! Downloads, on the runtime that asynchronous connects share. Python asks how far they are, and is told when there is
+//! something to read and when they have ended.
 
 use std::{
     ffi::OsString,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -16,7 +20,10 @@ use pyo3::{
     prelude::*,
     types::{PyBytes, PyDict},
 };
-use tokio::{sync::mpsc, task::AbortHandle};
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::spawn_blocking,
+};
 
 use crate::{
     aio::{self, Done},
@@ -32,20 +39,23 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A download under way.
+/// A download under way. It ends with this object.
 #[pyclass(frozen, module = "mphttp._mphttp")]
 pub struct Downloading {
-    task: AbortHandle,
+    /// Dropped, it ends the download.
+    keep: Mutex<Option<oneshot::Sender<()>>>,
     outcome: Arc<Mutex<Option<Result<Downloaded, Error>>>>,
     progress: Arc<Mutex<Option<Progress>>>,
-    pieces: Mutex<Option<mpsc::Receiver<Bytes>>>,
+    pieces: Mutex<mpsc::Receiver<Bytes>>,
+    /// Whether the reader was told of pieces and has not found all of them yet.
+    told: Arc<AtomicBool>,
 }
 
 #[pymethods]
 impl Downloading {
     /// Gives up. What can be gone on with is kept, and that is done when `done` is called.
     fn cancel(&self) {
-        self.task.abort();
+        locked(&self.keep).take();
     }
 
     /// How far it is, as keywords of `Progress`; `None` before there is anything to tell.
@@ -61,25 +71,17 @@ impl Downloading {
         Ok(Some(told))
     }
 
-    /// The next bytes for a file object, if there are any; waits for them, without the GIL, no longer than so many seconds.
-    fn piece<'py>(&self, py: Python<'py>, wait: f64) -> Option<Bound<'py, PyBytes>> {
-        // Put back afterwards: nobody else takes pieces meanwhile but in vain.
-        let mut pieces = locked(&self.pieces).take()?;
-        let until = std::time::Instant::now() + Duration::try_from_secs_f64(wait).unwrap_or_default();
-        let piece = py.detach(|| {
-            loop {
-                match pieces.try_recv() {
-                    Ok(piece) => return Some(piece),
-                    Err(mpsc::error::TryRecvError::Disconnected) => return None,
-                    Err(mpsc::error::TryRecvError::Empty) if std::time::Instant::now() >= until => {
-                        return None;
-                    }
-                    Err(mpsc::error::TryRecvError::Empty) => std::thread::sleep(Duration::from_millis(1)),
-                }
+    /// The next bytes for a file object, if they are there. After `None`, `readable` is called once there are more.
+    fn piece<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyBytes>> {
+        let mut pieces = locked(&self.pieces);
+        loop {
+            match pieces.try_recv() {
+                Ok(piece) => return Some(PyBytes::new(py, &piece)),
+                // One that came after this look, and before the flag fell, was not told of: another look finds it.
+                Err(_) if self.told.swap(false, Ordering::SeqCst) => {}
+                Err(_) => return None,
             }
-        });
-        *locked(&self.pieces) = Some(pieces);
-        piece.map(|piece| PyBytes::new(py, &piece))
+        }
     }
 
     /// What came of it, as keywords of `Downloaded`, or its error. To be called once, when it is done.
@@ -138,6 +140,7 @@ pub struct Options {
     verify: bool,
 }
 
+/// A limit in seconds.
 fn seconds(name: &str, value: f64) -> PyResult<Duration> {
     Duration::try_from_secs_f64(value)
         .map_err(|_| PyValueError::new_err(format!("{name} must be a number of seconds, not {value}")))
@@ -156,7 +159,7 @@ fn prepare(py: Python<'_>, url: &str, options: Options) -> PyResult<Download> {
         client = client.read_timeout(seconds("read_timeout", limit)?);
     }
     if let Some(path) = &options.cafile {
-        let pem = std::fs::read(path).map_err(|error| errors::os_error(&error, None))?;
+        let pem = std::fs::read(path).map_err(|error| errors::of_file(&error, path))?;
         client = client.add_root_certificate_pem(pem).map_err(failed)?;
     }
     let client = client.build().map_err(failed)?;
@@ -181,43 +184,73 @@ fn prepare(py: Python<'_>, url: &str, options: Options) -> PyResult<Download> {
     Ok(download)
 }
 
-/// Starts a download to a file, or, where `to` is `None`, for a reader of pieces. `done` is called, without arguments and
-/// from another thread, when it has ended, and with each piece.
+/// Starts a download to a file, or, where `to` is `None`, for a reader of pieces. Without arguments and from other threads
+/// `readable` is called when there are pieces, and `done` when it has ended.
 #[pyfunction]
+#[pyo3(signature = (url, to, options, done, readable=None))]
 pub fn download(
     py: Python<'_>,
     url: &str,
     to: Option<OsString>,
     options: Options,
     done: Bound<'_, PyAny>,
+    readable: Option<Py<PyAny>>,
 ) -> PyResult<Downloading> {
     let (done, download) = (Done::new(done)?, prepare(py, url, options)?);
     let progress: Arc<Mutex<Option<Progress>>> = Arc::default();
-    let told = Arc::clone(&progress);
-    let download = download.progress(move |progress| *locked(&told) = Some(progress.clone()));
+    let latest = Arc::clone(&progress);
+    let download = download.progress(move |progress| *locked(&latest) = Some(progress.clone()));
     let outcome: Arc<Mutex<Option<Result<Downloaded, Error>>>> = Arc::default();
     let slot = Arc::clone(&outcome);
     let (put, pieces) = mpsc::channel(QUEUE);
-    let task = aio::spawn(done, async move {
-        let ended = match to {
-            Some(path) => download.to_file(path).await,
-            None => read(download, put).await,
-        };
-        *locked(&slot) = Some(ended);
+    let told = Arc::new(AtomicBool::new(false));
+    let reader = Reader { put, told: Arc::clone(&told), readable: readable.map(Arc::new) };
+    let (keep, mut given_up) = oneshot::channel();
+    aio::spawn(done, async move {
+        let mut work = Box::pin(async move {
+            match to {
+                Some(path) => download.to_file(path).await,
+                None => reader.take_all(download).await,
+            }
+        });
+        tokio::select! {
+            ended = &mut work => *locked(&slot) = Some(ended),
+            _ = &mut given_up => {
+                // Dropping it waits for the disk, and the runtime's threads are others' too.
+                let dropped = spawn_blocking(move || drop(work));
+                let _ = dropped.await;
+            }
+        }
     })?;
-    Ok(Downloading { task, outcome, progress, pieces: Mutex::new(Some(pieces)) })
+    Ok(Downloading { keep: Mutex::new(Some(keep)), outcome, progress, pieces: Mutex::new(pieces), told })
 }
 
-/// Hands on all pieces, as fast as they are taken.
-async fn read(download: Download, put: mpsc::Sender<Bytes>) -> Result<Downloaded, Error> {
-    let mut downloading = download.stream().await?;
-    while let Some(piece) = downloading.chunk().await? {
-        // Who no longer takes them has cancelled, and this is about to be aborted.
-        if put.send(piece).await.is_err() {
-            break;
+/// Whoever reads in Python.
+struct Reader {
+    put: mpsc::Sender<Bytes>,
+    told: Arc<AtomicBool>,
+    readable: Option<Arc<Py<PyAny>>>,
+}
+
+impl Reader {
+    /// Hands on all pieces, as fast as they are taken.
+    async fn take_all(self, download: Download) -> Result<Downloaded, Error> {
+        let mut downloading = download.stream().await?;
+        while let Some(piece) = downloading.chunk().await? {
+            // Who no longer takes them has given up, and this is about to be dropped.
+            if self.put.send(piece).await.is_err() {
+                break;
+            }
+            if let Some(readable) = self.readable.clone()
+                && !self.told.swap(true, Ordering::SeqCst)
+            {
+                // The GIL may take its time, which is not to be that of the runtime's threads.
+                let telling = spawn_blocking(move || Python::try_attach(|py| readable.call0(py).is_ok()));
+                let _ = telling.await;
+            }
         }
+        downloading.finish().await
     }
-    downloading.finish().await
 }
 
 /// How many bytes of how many an earlier download to this file has left.

@@ -1,6 +1,6 @@
-//! Errors as Python has them: `OSError` and its subclasses by errno, as the standard library raises, and two of our own.
+//! Errors as Python has them: `OSError` and its subclasses by errno, as the standard library raises, and some of our own.
 
-use std::io;
+use std::{ffi::OsStr, io};
 
 use mptcp_socket::{AttemptError, Error, Reason};
 use pyo3::{
@@ -47,7 +47,16 @@ pub fn raise_http(py: Python<'_>, error: &mphttp::Error) -> PyErr {
     use mphttp::Error as Http;
     let text = error.to_string();
     match error {
-        Http::Socket(error) | Http::Connect { source: error, .. } => raise(py, error),
+        Http::Socket(error) => raise(py, error),
+        Http::Connect { source: error @ Error::TimedOut { .. }, .. } => {
+            with_attempts(py, of_ours(py, "DownloadTimeout", (text,)), error.attempts())
+        }
+        Http::Connect { source, .. } => {
+            let first = source.attempts().first();
+            let made = first.map(|attempt| os_error(&attempt.source, Some(text)));
+            made.map_or_else(|| raise(py, source), |made| with_attempts(py, made, source.attempts()))
+        }
+        Http::FellBack { .. } => of_ours(py, "FellBackError", ()),
         Http::BadUrl { .. } | Http::Invalid { .. } | Http::TlsSetup(_) => PyValueError::new_err(text),
         Http::NotMptcp { reason, .. } => not_mptcp(py, *reason, &text),
         Http::Write { source, .. } | Http::Resolve { source, .. } => os_error(source, Some(text)),
@@ -79,17 +88,27 @@ fn of_ours<'py>(py: Python<'py>, class: &str, arguments: impl pyo3::call::PyCall
 pub fn os_error(error: &io::Error, text: Option<String>) -> PyErr {
     match (error.raw_os_error(), error.kind()) {
         (Some(number), _) => {
-            let text = text.unwrap_or_else(|| {
-                // Without the tail that Rust adds: Python shows the number itself.
-                let said = error.to_string();
-                said.split(" (os error").next().unwrap_or_default().to_owned()
-            });
+            let text = text.unwrap_or_else(|| words(error));
             PyOSError::new_err((number, text))
         }
         (None, io::ErrorKind::TimedOut) => {
             PyTimeoutError::new_err(text.unwrap_or_else(|| "timed out".to_owned()))
         }
         (None, _) => PyOSError::new_err(text.unwrap_or_else(|| error.to_string())),
+    }
+}
+
+/// The system's words for an error, without the tail that Rust adds: Python shows the number itself.
+fn words(error: &io::Error) -> String {
+    let said = error.to_string();
+    said.split(" (os error").next().unwrap_or_default().to_owned()
+}
+
+/// The `OSError` for a file that can't be read, which names it.
+pub fn of_file(error: &io::Error, path: &OsStr) -> PyErr {
+    match error.raw_os_error() {
+        Some(number) => PyOSError::new_err((number, words(error), path.to_owned())),
+        None => os_error(error, None),
     }
 }
 

@@ -168,14 +168,14 @@ class Sink:
 def download(got: Download, url: str, protocol: Any) -> None:
     import mphttp
 
-    done = mphttp.download(url, Sink(got), protocol=protocol)  # type: ignore[arg-type]
+    done = mphttp.download(url, Sink(got), protocol=protocol)
     got.look(lambda: done.transport)
 
 
 def download_async(got: Download, url: str, protocol: Any) -> None:
     from mphttp import asyncio as mptcp
 
-    done = asyncio.run(mptcp.download(url, Sink(got), protocol=protocol))  # type: ignore[arg-type]
+    done = asyncio.run(mptcp.download(url, Sink(got), protocol=protocol))
     got.look(lambda: done.transport)
 
 
