@@ -87,23 +87,52 @@ impl Connecting {
     }
 }
 
+/// Something of Python's that other threads call.
+///
+/// They let go of it with the GIL held. Without, a reference is dropped by way of a list of PyO3's with a lock, and a fork at
+/// that moment would leave the child a lock that nobody opens.
+pub struct Callback(Option<Py<PyAny>>);
+
+impl Callback {
+    pub fn new(callable: Bound<'_, PyAny>) -> PyResult<Self> {
+        if callable.is_callable() {
+            Ok(Self(Some(callable.unbind())))
+        } else {
+            Err(PyTypeError::new_err("what is to be called must be callable"))
+        }
+    }
+
+    /// Calls it, unless there is no interpreter any more. What it raises is nobody's.
+    pub fn call(&self) {
+        if let Some(callable) = &self.0 {
+            Python::try_attach(|py| callable.call0(py).is_ok());
+        }
+    }
+}
+
+impl Drop for Callback {
+    fn drop(&mut self) {
+        if let Some(callable) = self.0.take() {
+            Python::try_attach(move |_| drop(callable));
+        }
+    }
+}
+
 /// What is called when a connect, or a download, has ended.
-pub struct Done(Py<PyAny>);
+pub struct Done(Callback);
 
 impl Done {
     pub fn new(done: Bound<'_, PyAny>) -> PyResult<Self> {
-        if done.is_callable() {
-            Ok(Self(done.unbind()))
-        } else {
-            Err(PyTypeError::new_err("`done` must be callable"))
-        }
+        Callback::new(done).map(Self)
     }
 }
 
 impl Drop for Done {
     fn drop(&mut self) {
-        // No interpreter, or no event loop any more: nobody waits, and the socket goes with the slot.
-        Python::try_attach(|py| self.0.call0(py).is_ok());
+        // Called and let go at once. No interpreter, or no event loop any more: nobody waits, and the socket goes with the
+        // slot.
+        let Some(done) = self.0.0.take() else { return };
+        Python::try_attach(move |py| done.call0(py).is_ok());
     }
 }
 

@@ -26,7 +26,7 @@ use tokio::{
 };
 
 use crate::{
-    aio::{self, Done},
+    aio::{self, Callback, Done},
     errors,
     transport::Transport,
     words,
@@ -194,8 +194,9 @@ pub fn download(
     to: Option<OsString>,
     options: Options,
     done: Bound<'_, PyAny>,
-    readable: Option<Py<PyAny>>,
+    readable: Option<Bound<'_, PyAny>>,
 ) -> PyResult<Downloading> {
+    let readable = readable.map(Callback::new).transpose()?.map(Arc::new);
     let (done, download) = (Done::new(done)?, prepare(py, url, options)?);
     let progress: Arc<Mutex<Option<Progress>>> = Arc::default();
     let latest = Arc::clone(&progress);
@@ -204,7 +205,7 @@ pub fn download(
     let slot = Arc::clone(&outcome);
     let (put, pieces) = mpsc::channel(QUEUE);
     let told = Arc::new(AtomicBool::new(false));
-    let reader = Reader { put, told: Arc::clone(&told), readable: readable.map(Arc::new) };
+    let reader = Reader { put, told: Arc::clone(&told), readable };
     let (keep, mut given_up) = oneshot::channel();
     aio::spawn(done, async move {
         let mut work = Box::pin(async move {
@@ -229,7 +230,7 @@ pub fn download(
 struct Reader {
     put: mpsc::Sender<Bytes>,
     told: Arc<AtomicBool>,
-    readable: Option<Arc<Py<PyAny>>>,
+    readable: Option<Arc<Callback>>,
 }
 
 impl Reader {
@@ -245,7 +246,7 @@ impl Reader {
                 && !self.told.swap(true, Ordering::SeqCst)
             {
                 // The GIL may take its time, which is not to be that of the runtime's threads.
-                let telling = spawn_blocking(move || Python::try_attach(|py| readable.call0(py).is_ok()));
+                let telling = spawn_blocking(move || readable.call());
                 let _ = telling.await;
             }
         }
