@@ -1,4 +1,4 @@
-"""A connect on the thread that all asynchronous ones share, awaited by whatever the event loop is."""
+"""A connect on the threads that all asynchronous ones share, awaited by whatever the event loop is."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@
     reader, writer = await mptcp.open_connection("server", 8000, protocol="mptcp")
     print(mptcp.transport(writer))
 
-Connects race as RFC 8305 says, addresses and protocols alike, on a thread of Rust's that all of them share.
+Connects race as RFC 8305 says, addresses and protocols alike, on threads of Rust's that all of them share.
 """
 
 from __future__ import annotations

@@ -103,6 +103,14 @@ impl Engine {
         self.ranges = false;
         self.striped = false;
         self.trial = Trial::Over;
+        // What others have leased is for the first connection again, whose answer may be the only one that reaches so far.
+        let others: Vec<LeaseId> = {
+            let state = self.shared.state();
+            state.plan.leases().iter().filter(|lease| lease.lane != 0).map(|lease| lease.id).collect()
+        };
+        for lease in others {
+            self.abort(lease);
+        }
         let mut state = self.shared.state();
         for (index, lane) in state.lanes.iter_mut().enumerate() {
             lane.retired = index != 0;
