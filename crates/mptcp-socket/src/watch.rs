@@ -189,6 +189,17 @@ impl Watch {
         now.unwrap_or_else(|| number(self.transport().paths.len()))
     }
 
+    /// Lets the peer send at most so many bytes ahead of what has arrived (`TCP_WINDOW_CLAMP`, `tcp(7)`): several
+    /// connections over one link then don't overrun its queue together. A window already granted is not taken back, and
+    /// one that the kernel widens by itself must be limited again.
+    ///
+    /// # Errors
+    /// The socket is closed (`NotConnected`), speaks MPTCP, or the platform has no such option.
+    pub fn limit_window(&self, bytes: u32) -> io::Result<()> {
+        let done = self.shared.slot.with(|fd| sys::limit_window(&fd, bytes));
+        done.unwrap_or_else(|| Err(io::ErrorKind::NotConnected.into()))
+    }
+
     /// Whether the stream still exists on this side.
     #[must_use]
     pub fn is_open(&self) -> bool {

@@ -1,13 +1,12 @@
-//! What an answer says of the body: which version of it this is, which part, and when to ask again. Pure.
+//! What an answer says of the body: which version of it this is and which part. Pure.
 
-use std::{
-    ops::Range,
-    time::{Duration, SystemTime},
-};
+use std::ops::Range;
+
+use std::time::Duration;
 
 use http::{
     HeaderMap, HeaderValue,
-    header::{CONTENT_RANGE, DATE, ETAG, IF_RANGE, LAST_MODIFIED, RETRY_AFTER},
+    header::{CONTENT_RANGE, DATE, ETAG, IF_RANGE, LAST_MODIFIED},
 };
 use serde::{Deserialize, Serialize};
 
@@ -97,16 +96,6 @@ pub(super) fn content_range(headers: &HeaderMap) -> Option<(Range<u64>, Option<u
     sound.then_some((first..end, total))
 }
 
-/// How long the server asks to wait (RFC 9110 section 10.2.3).
-pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let value = text(headers, RETRY_AFTER)?;
-    if let Ok(seconds) = value.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let when = httpdate::parse_http_date(value).ok()?;
-    Some(when.duration_since(SystemTime::now()).unwrap_or_default())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -166,15 +155,5 @@ mod tests {
         ] {
             assert_eq!(content_range(&headers(&[("content-range", value)])), part, "{value}");
         }
-    }
-
-    #[test]
-    fn a_wait_is_seconds_or_a_date() {
-        let wait = |value| retry_after(&headers(&[("retry-after", value)]));
-        assert_eq!(wait("7"), Some(Duration::from_secs(7)));
-        assert_eq!(wait("Tue, 01 Sep 2020 10:00:00 GMT"), Some(Duration::ZERO));
-        let soon = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(100));
-        assert!(wait(&soon).is_some_and(|wait| wait > Duration::from_secs(90)));
-        assert_eq!((wait("soon"), wait("-1")), (None, None));
     }
 }

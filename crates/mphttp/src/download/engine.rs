@@ -27,6 +27,7 @@ use super::{
     part::{Part, State},
     plan::{LaneId, LeaseId, Order, Plan},
     ranges::Ranges,
+    scouts::Scouts,
     shared::{Lane, Shared, Sink},
     ways::Ways,
 };
@@ -73,6 +74,7 @@ pub(super) struct Engine {
     pub(super) digests: Vec<Checksum>,
     pub(super) ways: Ways,
     pub(super) judge: Judge,
+    pub(super) scouts: Scouts,
     pub(super) striped: bool,
     /// Whether bound connections bring something until it is known how Multipath TCP does.
     pub(super) trial: Trial,
@@ -81,7 +83,6 @@ pub(super) struct Engine {
     pub(super) started: Instant,
     pub(super) told: Instant,
     pub(super) busy_until: Option<Instant>,
-    pub(super) begun: bool,
     pub(super) resumed: u64,
     pub(super) requests: u32,
     pub(super) failures: u32,
@@ -127,13 +128,13 @@ impl Engine {
             digests: Vec::new(),
             ways,
             judge: Judge::default(),
+            scouts: Scouts::default(),
             striped: false,
             trial: Trial::Before,
             allowed,
             started: now,
             told: now,
             busy_until: None,
-            begun: false,
             resumed: 0,
             requests: 0,
             failures: 0,
@@ -190,9 +191,10 @@ impl Engine {
                         self.ended(lease, lane, result).await?;
                     }
                 }
+                () = self.scouts.news() => {}
                 _ = ticks.tick() => {}
             }
-            self.step().await?;
+            self.step()?;
         }
     }
 
@@ -242,7 +244,7 @@ impl Engine {
     fn progress(&self) -> Progress {
         let now = Instant::now();
         let state = self.shared.state();
-        let total = Some(state.plan.total()).filter(|&total| total != u64::MAX && self.begun);
+        let total = Some(state.plan.total()).filter(|&total| total != u64::MAX && self.head.is_some());
         let quiet = now.duration_since(state.last);
         let waiting = self.busy_until.and_then(|until| until.checked_duration_since(now));
         let (bytes, links) = (state.plan.received().len(), links(&state.lanes));
@@ -252,7 +254,7 @@ impl Engine {
             total,
             strategy: self.strategy(),
             links,
-            stalled: (self.begun && quiet > Duration::from_secs(1)).then_some(quiet),
+            stalled: (self.head.is_some() && quiet > Duration::from_secs(1)).then_some(quiet),
             waiting,
         }
     }
@@ -352,8 +354,7 @@ impl Engine {
         let digests = mem::take(&mut self.digests);
         let verified = !digests.is_empty();
         if let Some(part) = self.part.take() {
-            let check = move |file: &std::fs::File| check(file, &digests);
-            part.finish(total, check).await?;
+            part.finish(total, move |file| check(file, &digests)).await?;
         }
         if let Sink::Nowhere(tally) = &self.shared.sink {
             tally.lock().unwrap_or_else(PoisonError::into_inner).check()?;
@@ -390,14 +391,16 @@ fn is_away(error: &Error) -> bool {
     !attempts.is_empty() && attempts.iter().all(|attempt| away.contains(&attempt.source.kind()))
 }
 
-/// Reads a finished file, and compares.
-fn check(file: &std::fs::File, digests: &[Checksum]) -> Result<(), Error> {
+/// Reads a finished file, and compares. The outer error is that of reading.
+fn check(file: &std::fs::File, digests: &[Checksum]) -> std::io::Result<Result<(), Error>> {
     for checksum in digests {
         let mut hasher = checksum.hasher();
-        hasher.read(file).map_err(|source| Error::Write { path: "the downloaded file".into(), source })?;
-        checksum.check(hasher)?;
+        hasher.read(file)?;
+        if let Err(error) = checksum.check(hasher) {
+            return Ok(Err(error));
+        }
     }
-    Ok(())
+    Ok(Ok(()))
 }
 
 /// What each interface has brought, over all lanes.

@@ -123,7 +123,7 @@ fn examine(response: &Response, ask: &Ask) -> Result<Body, Failed> {
         },
         StatusCode::RANGE_NOT_SATISFIABLE | StatusCode::PRECONDITION_FAILED => Err(Failed::Changed),
         StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
-            Err(Failed::Busy(answer::retry_after(headers), error()))
+            Err(Failed::Busy(crate::client::retry_after(headers), error()))
         }
         StatusCode::REQUEST_TIMEOUT
         | StatusCode::TOO_EARLY

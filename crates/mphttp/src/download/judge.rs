@@ -59,6 +59,8 @@ pub(super) struct Measured {
     /// Bytes a second, if it has been long enough.
     pub(super) rate: Option<f64>,
     pub(super) round_trip: Duration,
+    /// Whether it may take longer still.
+    pub(super) at_least: bool,
 }
 
 #[derive(Default)]
@@ -77,7 +79,14 @@ struct Known {
 
 impl Judge {
     /// Looks at a connection that speaks MPTCP. `ways`: the interfaces that could be used.
-    pub(super) fn look(&mut self, transport: &Transport, ways: &[String], now: Instant) -> Verdict {
+    /// `scouted`: what is known of the round trips of interfaces that have no path.
+    pub(super) fn look(
+        &mut self,
+        transport: &Transport,
+        scouted: BTreeMap<String, Measured>,
+        ways: &[String],
+        now: Instant,
+    ) -> Verdict {
         let alive = transport.paths.iter().filter(|path| path.state == PathState::Established);
         let seen = alive.map(|path| Seen {
             key: (path.local, path.remote),
@@ -85,7 +94,7 @@ impl Judge {
             received: path.bytes_received.unwrap_or(0),
             round_trip: path.min_rtt.or(path.rtt).unwrap_or_default(),
         });
-        self.judge(&seen.collect::<Vec<_>>(), ways, now)
+        self.judge(&seen.collect::<Vec<_>>(), scouted, ways, now)
     }
 
     /// Whether it has seen paths to compare.
@@ -93,7 +102,13 @@ impl Judge {
         self.paths.len() > 1
     }
 
-    fn judge(&mut self, seen: &[Seen], ways: &[String], now: Instant) -> Verdict {
+    fn judge(
+        &mut self,
+        seen: &[Seen],
+        mut scouted: BTreeMap<String, Measured>,
+        ways: &[String],
+        now: Instant,
+    ) -> Verdict {
         let began = *self.began.get_or_insert(now);
         let slowest = seen.iter().map(|path| path.round_trip).max().unwrap_or_default();
         let unused: Vec<String> = ways
@@ -117,6 +132,17 @@ impl Judge {
             };
             rates.push(known.rate(path, now));
         }
+        scouted.retain(|name, _| {
+            ways.contains(name) && !seen.iter().any(|path| path.interface.as_ref() == Some(name))
+        });
+        if let [only] = seen
+            && only.round_trip > Duration::ZERO
+            && scouted.values().any(|other| unlike(only.round_trip, other.round_trip))
+        {
+            let own = Measured { rate: None, round_trip: only.round_trip, at_least: false };
+            scouted.extend(only.interface.clone().map(|name| (name, own)));
+            return Verdict::Unlike(scouted);
+        }
         if seen.len() < 2 {
             return if unused.is_empty() { Verdict::Fit } else { Verdict::Wait };
         }
@@ -125,11 +151,12 @@ impl Judge {
             let pairs = seen.iter().zip(&rates);
             pairs
                 .filter_map(|(path, &rate)| {
-                    Some((path.interface.clone()?, Measured { rate, round_trip: path.round_trip }))
+                    let measured = Measured { rate, round_trip: path.round_trip, at_least: false };
+                    Some((path.interface.clone()?, measured))
                 })
                 .collect()
         };
-        if slowest > fastest.mul_f64(UNLIKE_ROUND_TRIPS) && slowest > fastest + UNLIKE_BY {
+        if unlike(fastest, slowest) {
             return Verdict::Unlike(by_interface());
         }
         let Some(rates) = rates.iter().copied().collect::<Option<Vec<f64>>>() else { return Verdict::Wait };
@@ -145,6 +172,16 @@ impl Judge {
         }
         Verdict::Wait
     }
+}
+
+/// Whether one round trip is much longer than the other.
+pub(super) fn unlike(one: Duration, other: Duration) -> bool {
+    one.max(other) > far_from(one.min(other))
+}
+
+/// Round trips longer than this are unlike one of `near`.
+pub(super) fn far_from(near: Duration) -> Duration {
+    near.mul_f64(UNLIKE_ROUND_TRIPS).max(near + UNLIKE_BY)
 }
 
 impl Known {
@@ -186,7 +223,7 @@ mod tests {
                         round_trip: Duration::from_millis(round_trip),
                     })
                     .collect();
-                judge.judge(&seen, &ways, start + after)
+                judge.judge(&seen, BTreeMap::new(), &ways, start + after)
             })
             .collect()
     }
@@ -213,6 +250,27 @@ mod tests {
     #[test]
     fn a_far_path_is_found_out_at_once() {
         assert!(matches!(verdicts(&[("wifi", 1e6, 20), ("lte", 1e6, 160)])[0], Verdict::Unlike(_)));
+    }
+
+    #[test]
+    fn a_far_link_is_known_before_it_has_a_path() {
+        let ways = ["wifi".to_owned(), "lte".to_owned()];
+        let seen = Seen {
+            key: (None, None),
+            interface: Some("wifi".to_owned()),
+            received: 1,
+            round_trip: Duration::from_millis(20),
+        };
+        let verdict = |name: &str, millis| {
+            let round_trip = Duration::from_millis(millis);
+            let scouted = [(name.to_owned(), Measured { rate: None, round_trip, at_least: true })];
+            Judge::default().judge(std::slice::from_ref(&seen), scouted.into(), &ways, Instant::now())
+        };
+        assert_eq!(verdict("lte", 59), Verdict::Wait);
+        let Verdict::Unlike(both) = verdict("lte", 61) else { panic!("a far link") };
+        assert!(both["lte"].at_least && !both["wifi"].at_least);
+        // One that may not be used says nothing.
+        assert_eq!(verdict("third", 500), Verdict::Wait);
     }
 
     #[test]

@@ -1,15 +1,18 @@
 //! Which lanes there are, and what they do next.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
-use mptcp_socket::{Protocol, Spoken};
+use mptcp_socket::{PathState, Protocol, Spoken, Transport};
 
 use super::{
     engine::{Engine, TELL_EVERY, Trial},
     failures::{PATIENCE, PATIENCE_ALONE},
-    judge::Verdict,
+    judge::{self, Measured, Verdict},
     plan::{LOST_SECONDS, LaneId, LeaseId, Order, USUAL},
-    shared::{Lane, Sink, State},
+    shared::{FAR_LANES, Lane, Sink, State},
 };
 use crate::{Client, Error};
 
@@ -27,6 +30,9 @@ const LOST_ALONE_SECONDS: f64 = 5.0;
 const LEAD_LATENCIES: f64 = 8.0;
 const LEAD_SECONDS: (f64, f64) = (0.1, 1.0);
 
+/// How many parts a lane asks for at a time: small ones at the end leave it idle between them otherwise.
+const MOST_OF_A_LANE: usize = 3;
+
 /// What will take fewer round trips of the farthest link is over before other connections have found their speed.
 const WORTH_ROUND_TRIPS: f64 = 30.0;
 
@@ -39,6 +45,9 @@ const TRIAL_SECONDS: f64 = 0.3;
 
 /// For how long a connection that brings everything goes on once others are to take over, in seconds.
 const AHEAD_SECONDS: f64 = 0.3;
+
+/// Where nothing has come over the far link yet, for so many round trips of the near one alone.
+const AHEAD_OF_NEAR: f64 = 0.5;
 
 /// And for so many round trips, since that is how new connections find their speed.
 const AHEAD_ROUND_TRIPS: f64 = 2.0;
@@ -83,7 +92,7 @@ impl Engine {
     }
 
     /// Looks at everything, and does what there is to do.
-    pub(super) async fn step(&mut self) -> Result<(), Error> {
+    pub(super) fn step(&mut self) -> Result<(), Error> {
         let now = Instant::now();
         {
             let mut state = self.shared.state();
@@ -98,7 +107,6 @@ impl Engine {
             state.last = state.last.max(until);
         }
         if now.duration_since(self.told) >= TELL_EVERY {
-            self.trace();
             self.tell();
         }
         self.give_up(now)?;
@@ -106,16 +114,6 @@ impl Engine {
         self.consider(now);
         self.assign(now);
         Ok(())
-    }
-
-    fn trace(&self) {
-        let state = self.shared.state();
-        for (index, lane) in state.lanes.iter().enumerate() {
-            let leases: Vec<_> = state.plan.of_lane(index).map(|lease| (lease.id, lease.left())).collect();
-            if !leases.is_empty() {
-                tracing::trace!(index, interface = ?lane.interface, rate = ?lane.rate(), latency = ?lane.latency, ?leases);
-            }
-        }
     }
 
     /// Ends connections that bring nothing any more, and those whose work others have taken.
@@ -207,7 +205,10 @@ impl Engine {
                 self.stripe(&others, None, now);
             }
             Spoken::Mptcp => {
-                let verdict = self.judge.look(&transport, &ways, now);
+                if left >= LEAST_TO_TRY && !self.scouts.sent() {
+                    self.scout(&transport, &ways);
+                }
+                let verdict = self.judge.look(&transport, self.scouts.round_trips(now), &ways, now);
                 if self.trial == Trial::Before
                     && left >= LEAST_TO_TRY
                     && !sequential
@@ -240,12 +241,25 @@ impl Engine {
                         if (left as f64) < rate * far * WORTH_ROUND_TRIPS {
                             return;
                         }
-                        self.stripe(&ways, Some(AHEAD_SECONDS + far * AHEAD_ROUND_TRIPS), now);
+                        // A path that has not brought anything yet will not be missed.
+                        let near =
+                            paths.values().map(|path| path.round_trip.as_secs_f64()).fold(far, f64::min);
+                        let early = !self.judge.compares();
+                        let ahead = if early {
+                            AHEAD_OF_NEAR * near
+                        } else {
+                            AHEAD_SECONDS + far * AHEAD_ROUND_TRIPS
+                        };
+                        self.stripe(&ways, Some(ahead), now);
+                        self.crowd(&paths, now);
                         let mut state = self.shared.state();
                         for lane in &mut state.lanes {
                             if let Some(path) = lane.interface.as_ref().and_then(|name| paths.get(name)) {
-                                lane.presume(path.rate);
-                                lane.know_round_trip(path.round_trip);
+                                let lanes = if lane.crowded { f64::from(FAR_LANES) } else { 1.0 };
+                                lane.presume(path.rate.map(|rate| rate / lanes));
+                                if !path.at_least {
+                                    lane.know_round_trip(path.round_trip);
+                                }
                             }
                         }
                     }
@@ -327,10 +341,45 @@ impl Engine {
         }
     }
 
+    /// Finds out how far the server is over the links that a connection does not use.
+    fn scout(&mut self, transport: &Transport, ways: &[String]) {
+        // The kernel is about to open the others.
+        let mut paths = transport.paths.iter().filter(|path| path.state == PathState::Established);
+        let (Some(path), None) = (paths.next(), paths.next()) else { return };
+        let (Some(near), Some(remote)) = (path.min_rtt.or(path.rtt), self.remote) else { return };
+        let others = ways.iter().filter(|way| Some(*way) != path.interface.as_ref()).cloned();
+        self.scouts.send(others, remote, judge::far_from(near));
+    }
+
+    /// Gives links that are far more lanes: of one connection, slow start over many long round trips is most of its life.
+    fn crowd(&mut self, paths: &BTreeMap<String, Measured>, now: Instant) {
+        self.scouts.dismiss();
+        if self.order != Order::Any {
+            return;
+        }
+        let Some(nearest) = paths.values().map(|path| path.round_trip).min() else { return };
+        let mut state = self.shared.state();
+        for (name, path) in paths {
+            if !judge::unlike(nearest, path.round_trip) {
+                continue;
+            }
+            let room = self.allowed.saturating_sub(state.lanes.iter().filter(|lane| !lane.retired).count());
+            let more = room.min(FAR_LANES as usize - 1);
+            if let Some(lane) = state.lanes.iter_mut().find(|lane| lane.interface.as_ref() == Some(name)) {
+                lane.crowded = more > 0;
+            }
+            for _ in 0..more {
+                let mut lane = Lane::new(Some(name.clone()), now);
+                lane.crowded = true;
+                state.lanes.push(lane);
+            }
+        }
+    }
+
     /// Lets the first connection end soon.
     fn shorten(&mut self, seconds: f64) {
         let mut state = self.shared.state();
-        let rate = state.lanes.first().and_then(Lane::rate).unwrap_or(1e6);
+        let rate = state.lanes.first().and_then(Lane::rate).unwrap_or(USUAL);
         let leases: Vec<LeaseId> = state.plan.of_lane(0).map(|lease| lease.id).collect();
         for lease in leases {
             state.plan.shorten(lease, (rate * seconds) as u64);
@@ -371,10 +420,14 @@ fn next_striped(state: &mut State, trial: bool, now: Instant) -> Option<(LeaseId
         let wants = match leases.as_slice() {
             [] => true,
             // What is new to a lane comes over a new connection, which a trial is too short for.
-            [only] if !trial && state.silence(only.id, index, now).is_none() => {
+            some if !trial
+                && some.len() < MOST_OF_A_LANE
+                && some.iter().all(|lease| state.silence(lease.id, index, now).is_none()) =>
+            {
                 let lead = (lane.start_up().unwrap_or(LEAD_SECONDS.0) * LEAD_LATENCIES)
                     .clamp(LEAD_SECONDS.0, LEAD_SECONDS.1);
-                lane.rate().is_some_and(|rate| (only.left() as f64) < rate * lead)
+                let left = some.iter().map(|lease| lease.left()).sum::<u64>();
+                lane.rate().is_some_and(|rate| (left as f64) < rate * lead)
             }
             _ => false,
         };
@@ -382,10 +435,11 @@ fn next_striped(state: &mut State, trial: bool, now: Instant) -> Option<(LeaseId
             wanting.push((index, leases.len()));
         }
     }
-    // Those with nothing first; of those, the fastest.
+    // Those with nothing first; of those, the fastest, or the nearest while that is not known.
     wanting.sort_by(|a, b| {
         let rate = |lane: LaneId| state.lanes.get(lane).and_then(Lane::rate).unwrap_or(0.0);
-        a.1.cmp(&b.1).then(rate(b.0).total_cmp(&rate(a.0)))
+        let far = |lane: LaneId| state.lanes.get(lane).and_then(Lane::start_up).unwrap_or(f64::MAX);
+        a.1.cmp(&b.1).then(rate(b.0).total_cmp(&rate(a.0))).then(far(a.0).total_cmp(&far(b.0)))
     });
     wanting.into_iter().find_map(|(lane, _)| {
         let rate = state.lanes.get(lane).and_then(Lane::rate);

@@ -301,13 +301,13 @@ impl Part {
     pub(super) async fn finish(
         mut self,
         length: u64,
-        check: impl FnOnce(&File) -> Result<(), Error> + Send + 'static,
+        check: impl FnOnce(&File) -> io::Result<Result<(), Error>> + Send + 'static,
     ) -> Result<(), Error> {
         self.end(End::Finished).await?;
         let (file, names) = (Arc::clone(&self.file), self.names.clone());
         let finishing = tokio::task::spawn_blocking(move || {
             let failed = |source| Error::Write { path: names.whole.clone(), source };
-            let checked = file.set_len(length).map_err(failed).and_then(|()| check(&file));
+            let checked = file.set_len(length).and_then(|()| check(&file)).map_err(failed).flatten();
             if let Err(error) = checked {
                 let _ = fs::remove_file(&names.part);
                 let _ = fs::remove_file(&names.state);

@@ -57,6 +57,23 @@ pub(super) struct Speed {
     pub(super) stalled: Option<f64>,
     /// Whether its latest attempt failed.
     pub(super) suspect: bool,
+    /// The link that it uses, by the number of its first lane.
+    pub(super) link: LaneId,
+    /// How many lanes use that link, and how many of them have nothing to do: at least 1, this one.
+    pub(super) sharing: u32,
+    pub(super) idle: u32,
+}
+
+impl Speed {
+    /// The rate of all lanes of the link, as far as this one's says it.
+    fn of_link(&self) -> Option<f64> {
+        self.rate.map(|rate| rate * f64::from(self.sharing))
+    }
+
+    /// Its rate, or what is left to believe where the link is taken for one of that rate.
+    fn rate_or(&self, link: f64) -> f64 {
+        self.rate.unwrap_or(link / f64::from(self.sharing))
+    }
 }
 
 /// Bytes that a lane fetches: `pos..end` are still to come.
@@ -286,9 +303,22 @@ impl Plan {
             .leases
             .iter()
             .filter(|lease| lease.lane != lane && lease.left() > 0)
+            // Those that share a link don't help each other: what one brings, the others don't.
+            .filter(|lease| {
+                let theirs = speed(lease.lane);
+                theirs.link != mine.link || theirs.stalled.is_some()
+            })
             .max_by(|a, b| time(a).total_cmp(&time(b)))?;
         let own = self.of_lane(lane).map(Lease::left).sum();
-        let share = share(victim, &mine, own, &speed(victim.lane))?;
+        let theirs = speed(victim.lane);
+        let mates: Vec<(u64, Speed)> = self
+            .leases
+            .iter()
+            .filter(|lease| lease.id != victim.id && lease.left() > 0)
+            .map(|lease| (lease.left(), speed(lease.lane)))
+            .filter(|(_, speed)| speed.link == theirs.link && speed.stalled.is_none())
+            .collect();
+        let share = share(victim.left(), &mine, own, &theirs, &mates)?;
         self.steal(victim.id, share.min(most))
     }
 
@@ -327,10 +357,10 @@ impl Plan {
     }
 }
 
-/// How much of a lease another lane, which still has `own` bytes to fetch, should take, so that both end together; `None` if
-/// it is not worth it.
-fn share(victim: &Lease, mine: &Speed, own: u64, theirs: &Speed) -> Option<u64> {
-    let left = victim.left();
+/// How much of a lease of which `left` bytes are left another lane, which still has `own` bytes to fetch, should take, so that
+/// both end together, and with them the `mates`: other leases of lanes that share the victim's link, with what is left of
+/// them. `None` if it is not worth it.
+fn share(left: u64, mine: &Speed, own: u64, theirs: &Speed, mates: &[(u64, Speed)]) -> Option<u64> {
     match theirs.stalled {
         // Nothing will come any more.
         Some(seconds) if seconds > LOST_SECONDS => return Some(left),
@@ -339,12 +369,9 @@ fn share(victim: &Lease, mine: &Speed, own: u64, theirs: &Speed) -> Option<u64> 
         Some(_) => return Some(left),
         None => {}
     }
-    let (mine_rate, theirs_rate) = match (mine.rate, theirs.rate) {
-        (Some(mine), Some(theirs)) => (mine, theirs),
-        // Who is not known is taken for an equal.
-        (Some(rate), None) | (None, Some(rate)) => (rate, rate),
-        (None, None) => (USUAL, USUAL),
-    };
+    // Who is not known is taken for an equal.
+    let usual = mine.of_link().or(theirs.of_link()).unwrap_or(USUAL);
+    let (mine_rate, theirs_rate) = (mine.rate_or(usual), theirs.rate_or(usual));
     if mine_rate <= 0.0 || theirs_rate <= 0.0 {
         return None;
     }
@@ -353,8 +380,13 @@ fn share(victim: &Lease, mine: &Speed, own: u64, theirs: &Speed) -> Option<u64> 
     let round_trip = mine.latency / 2.0;
     let doublings = (mine_rate * round_trip / FIRST_FLIGHT).max(1.0).log2();
     let begin = (own as f64 / mine_rate).max(mine.latency) + round_trip * (doublings - 1.0).max(0.0);
-    let rest = (left as f64 - theirs_rate * begin).max(0.0);
-    let share = (rest * mine_rate / (mine_rate + theirs_rate)) as u64;
+    // All who are on either link are to end together.
+    let helpers = f64::from(mine.idle);
+    let link_left = mates.iter().map(|(left, _)| *left).sum::<u64>().saturating_add(left);
+    let link_rate = mates.iter().map(|(_, mate)| mate.rate_or(usual)).sum::<f64>() + theirs_rate;
+    let rest = (link_left as f64 - link_rate * begin).max(0.0);
+    let until = begin + rest / (link_rate + mine_rate * helpers);
+    let share = ((left as f64 - theirs_rate * until).max(0.0) / helpers) as u64;
     // What is won must be worth the request, and the victim's connection, which is lost with it.
     let won = share as f64 / theirs_rate;
     (share >= LEAST && won > mine.latency / 2.0 + LEAST_SECONDS).then_some(share)

@@ -1,7 +1,7 @@
 //! What all who work on a download know: the plan, the lanes and how fast they are, and where bytes go.
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -12,13 +12,10 @@ use mptcp_socket::{Transport, Watch};
 use super::{
     assembly::Assembly,
     checksum::Tally,
+    meter::Meter,
     part::{Pen, Stopped},
-    plan::{Arrived, LaneId, LeaseId, Plan, Speed},
+    plan::{Arrived, LaneId, LeaseId, Plan, Speed, USUAL},
 };
-
-/// Over how long a speed is measured, and from when on it is known.
-const METER_WINDOW: Duration = Duration::from_millis(400);
-const METER_LEAST: Duration = Duration::from_millis(80);
 
 /// A connection needs so many of its latencies to find its speed; what it brings before says little of it.
 const METER_LATENCIES: f64 = 6.0;
@@ -29,6 +26,15 @@ const QUIET_LATENCIES: f64 = 4.0;
 
 /// Silence that is no news before the first byte of an answer.
 const QUIET_AT_FIRST: f64 = 1.0;
+
+/// How many lanes a far link gets: a connection needs so many round trips to find its speed that it is over before on most.
+pub(super) const FAR_LANES: u32 = 4;
+
+/// How far ahead they are, in times what the link is believed to hold, and at the least, in bytes; and how much of that is
+/// used by one that could do with more.
+const WINDOW: f64 = 1.15;
+const LEAST_WINDOW: f64 = 65_536.0;
+const FULL: f64 = 0.95;
 
 /// What is taken for a lane's latency, in seconds, before it is known.
 const LATENCY: f64 = 0.2;
@@ -69,8 +75,6 @@ pub(super) struct State {
     /// When bytes last came, over whatever lane; before the first, when it all began.
     pub(super) last: Instant,
     pub(super) max_gap: Duration,
-    /// Bytes that came from the network, those that were not wanted left out.
-    pub(super) received: u64,
 }
 
 /// A way to the server, with the connections made over it.
@@ -90,6 +94,10 @@ pub(super) struct Lane {
     pub(super) ready_at: Instant,
     /// Whether others have taken its place.
     pub(super) retired: bool,
+    /// Whether it is one of several over a far link.
+    pub(super) crowded: bool,
+    /// How far its connection may be ahead then, in bytes.
+    window: f64,
     pub(super) received: u64,
     /// Connections whose bytes are not yet among `links`.
     connections: Vec<Connection>,
@@ -125,6 +133,8 @@ impl Lane {
             fails: 0,
             ready_at: now,
             retired: false,
+            crowded: false,
+            window: 0.0,
             received: 0,
             connections: Vec::new(),
             links: BTreeMap::new(),
@@ -163,6 +173,26 @@ impl Lane {
         self.round_trip = Some(self.round_trip.map_or(took, |known| known.min(took)));
     }
 
+    /// The link that it uses, if that is known.
+    fn link(&self) -> Option<&str> {
+        self.interface.as_deref().or(self.home.as_deref())
+    }
+
+    /// Limits how far the connection of a lane that is one of several over a far link is ahead: together they would overrun
+    /// its queue before any of them notices. Taken for as fast as the fastest other link until it has shown more.
+    fn keep_window(&mut self, fastest: f64) {
+        let Some(round_trip) = self.round_trip.filter(|_| self.crowded) else { return };
+        let fair = fastest * round_trip * WINDOW / f64::from(FAR_LANES);
+        self.window = self.window.max(fair).max(LEAST_WINDOW);
+        if self.rate().is_some_and(|rate| rate * round_trip > self.window * FULL) {
+            self.window *= 2.0;
+        }
+        if let Some(watch) = self.watch() {
+            // A system that has no such limit does without.
+            let _ = watch.limit_window(self.window as u32);
+        }
+    }
+
     /// Looks at the connection in use.
     fn look(&mut self) {
         let transport = self.watch().map(Watch::transport);
@@ -174,7 +204,7 @@ impl Lane {
     }
 
     pub(super) fn leads_to(&self, interface: &str) -> bool {
-        self.interface.as_deref().or(self.home.as_deref()) == Some(interface)
+        self.link() == Some(interface)
     }
 
     /// The connection that it uses now, the latest if there are several.
@@ -228,14 +258,8 @@ fn shares(transport: &Transport) -> BTreeMap<String, f64> {
 
 impl Shared {
     pub(super) fn new(plan: Plan, sink: Sink, now: Instant) -> Self {
-        let state = State {
-            plan,
-            lanes: Vec::new(),
-            activity: HashMap::new(),
-            last: now,
-            max_gap: Duration::ZERO,
-            received: 0,
-        };
+        let state =
+            State { plan, lanes: Vec::new(), activity: HashMap::new(), last: now, max_gap: Duration::ZERO };
         Self { state: Mutex::new(state), sink }
     }
 
@@ -310,7 +334,6 @@ impl State {
         if arrived.len > 0 {
             self.max_gap = self.max_gap.max(now.duration_since(self.last));
             self.last = now;
-            self.received += arrived.len as u64;
             if let Some(lane) = lane.and_then(|lane| self.lanes.get_mut(lane)) {
                 lane.fails = 0;
                 lane.received += arrived.len as u64;
@@ -360,8 +383,22 @@ impl State {
     /// What is known of a lane's speed.
     pub(super) fn speed(&self, id: LaneId, now: Instant) -> Speed {
         let Some(lane) = self.lanes.get(id) else {
-            return Speed { rate: None, latency: LATENCY, stalled: None, suspect: true };
+            return Speed {
+                rate: None,
+                latency: LATENCY,
+                stalled: None,
+                suspect: true,
+                link: id,
+                sharing: 1,
+                idle: 1,
+            };
         };
+        let of_link = |other: &&Lane| other.link() == lane.link() && !other.retired;
+        let link = self.lanes.iter().position(|other| other.link() == lane.link()).unwrap_or(id);
+        let mates = self.lanes.iter().enumerate().filter(|(_, other)| of_link(other));
+        let idle =
+            mates.clone().filter(|&(other, _)| other == id || self.plan.of_lane(other).next().is_none());
+
         let silences: Option<Vec<f64>> =
             self.plan.of_lane(id).map(|lease| self.silence(lease.id, id, now)).collect();
         // Stalled is a lane all of whose leases are.
@@ -371,6 +408,9 @@ impl State {
             latency: lane.start_up().unwrap_or(LATENCY),
             stalled,
             suspect: lane.fails > 0,
+            link,
+            sharing: number(mates.clone().count()),
+            idle: number(idle.count()),
         }
     }
 
@@ -384,6 +424,8 @@ impl State {
 
     /// Measures all lanes.
     pub(super) fn measure(&mut self, now: Instant) {
+        let rates = self.lanes.iter().filter(|lane| !lane.crowded).filter_map(Lane::rate);
+        let fastest = rates.reduce(f64::max).unwrap_or(USUAL);
         for index in 0..self.lanes.len() {
             let busy = self.plan.of_lane(index).any(|lease| {
                 self.activity.get(&lease.id).is_some_and(|activity| activity.answered && !activity.held)
@@ -392,6 +434,7 @@ impl State {
                 if busy {
                     lane.look();
                 }
+                lane.keep_window(fastest);
                 let warm_up = Duration::from_secs_f64(lane.latency.unwrap_or(0.0).min(1.0) * METER_LATENCIES);
                 lane.meter.look(busy, lane.received, warm_up, now);
             }
@@ -399,58 +442,6 @@ impl State {
     }
 }
 
-/// Measures a speed.
-#[derive(Default)]
-struct Meter {
-    looks: VecDeque<(Instant, u64)>,
-    /// Since when there has been something to do without a pause.
-    since: Option<Instant>,
-    /// Bytes a second, the latest known.
-    rate: Option<f64>,
-}
-
-impl Meter {
-    /// Takes note of how much there is now. While there is nothing to do, a speed stays what it was; so it does for a while
-    /// when there is again.
-    fn look(&mut self, busy: bool, received: u64, warm_up: Duration, now: Instant) {
-        if !busy {
-            self.looks.clear();
-            self.since = None;
-            return;
-        }
-        let since = *self.since.get_or_insert(now);
-        self.looks.push_back((now, received));
-        while self.looks.get(1).is_some_and(|(at, _)| now.duration_since(*at) >= METER_WINDOW) {
-            self.looks.pop_front();
-        }
-        let Some(&(at, before)) = self.looks.front() else { return };
-        let elapsed = now.duration_since(at);
-        if elapsed >= METER_LEAST && now.duration_since(since) >= warm_up && received > before {
-            self.rate = Some((received - before) as f64 / elapsed.as_secs_f64());
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_speed_is_that_of_the_last_moments_and_stays_while_idle() {
-        let start = Instant::now();
-        let mut meter = Meter::default();
-        let at = |tick: u32| start + Duration::from_millis(50) * tick;
-        for tick in 0..20 {
-            meter.look(true, u64::from(tick) * 50_000, Duration::ZERO, at(tick));
-        }
-        assert!((meter.rate.unwrap() - 1e6).abs() < 1.0);
-        for tick in 20..40 {
-            meter.look(true, 950_000 + u64::from(tick - 19) * 5_000, Duration::ZERO, at(tick));
-        }
-        assert!((meter.rate.unwrap() - 1e5).abs() < 1.0);
-        meter.look(false, 2_000_000, Duration::ZERO, at(41));
-        meter.look(true, 2_000_000, Duration::ZERO, at(100));
-        meter.look(true, 9_000_000, Duration::from_secs(1), at(110));
-        assert!((meter.rate.unwrap() - 1e5).abs() < 1.0);
-    }
+fn number(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX).max(1)
 }

@@ -196,7 +196,6 @@ impl Engine {
             shared.answered(lease, now - start, response.watch(), now);
             lease
         };
-        self.begun = true;
         self.requests += 1;
         if let Some(tell) = self.tell_head.take() {
             // Who no longer waits for it has dropped the download, and this task is about to be aborted.
@@ -211,7 +210,7 @@ impl Engine {
 /// How long the server asks to wait before it is asked again.
 fn wait_asked_for(response: &Response) -> Option<Duration> {
     let busy = matches!(response.status(), StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
-    answer::retry_after(response.headers()).filter(|_| busy)
+    crate::client::retry_after(response.headers()).filter(|_| busy)
 }
 
 fn is_about_ranges(status: StatusCode) -> bool {

@@ -23,6 +23,9 @@ const MPTCP_TCPINFO: libc::c_int = 2;
 const MPTCP_SUBFLOW_ADDRS: libc::c_int = 3;
 const MPTCP_FULL_INFO: libc::c_int = 4;
 const TCP_IS_MPTCP: libc::c_int = 43;
+/// `<asm-generic/socket.h>` and `<linux/socket.h>`, since Linux 5.15.
+const SO_BUF_LOCK: libc::c_int = 72;
+const SOCK_RCVBUF_LOCK: u32 = 2;
 
 /// Subflows asked for at once. The kernel allows 8 besides the first; the rest is room for those closing.
 const MOST_SUBFLOWS: usize = 16;
@@ -81,14 +84,30 @@ fn option(socket: &impl AsFd, level: libc::c_int, name: libc::c_int, value: &mut
 
 /// `TCP_FASTOPEN` on a listener (`tcp(7)`).
 pub(crate) fn set_fast_open(socket: &impl AsFd, waiting: u32) -> io::Result<()> {
-    let waiting = libc::c_int::try_from(waiting).unwrap_or(libc::c_int::MAX);
-    // SAFETY: the pointer and the length describe `waiting`, an int as the option takes.
+    set_option(socket, libc::IPPROTO_TCP, libc::TCP_FASTOPEN, waiting)
+}
+
+pub(crate) fn limit_window(socket: &impl AsFd, bytes: u32) -> io::Result<()> {
+    // The kernel widens the buffer, and the window with it, as data comes in, unless the buffer's size is locked. To lock it
+    // at a size of choice, `SO_RCVBUF` has the low limit of net.core.rmem_max; `SO_RCVLOWAT` makes room for what is to be
+    // waited for up to half of what tcp_rmem allows (tcp_set_rcvlowat() in net/ipv4/tcp.c).
+    set_option(socket, libc::SOL_SOCKET, SO_BUF_LOCK, 0)?;
+    set_option(socket, libc::SOL_SOCKET, libc::SO_RCVLOWAT, bytes)?;
+    set_option(socket, libc::SOL_SOCKET, SO_BUF_LOCK, SOCK_RCVBUF_LOCK)?;
+    set_option(socket, libc::SOL_SOCKET, libc::SO_RCVLOWAT, 1)?;
+    set_option(socket, libc::IPPROTO_TCP, libc::TCP_WINDOW_CLAMP, bytes)
+}
+
+/// Sets an option whose value is an int.
+fn set_option(socket: &impl AsFd, level: libc::c_int, name: libc::c_int, value: u32) -> io::Result<()> {
+    let value = libc::c_int::try_from(value).unwrap_or(libc::c_int::MAX);
+    // SAFETY: the pointer and the length describe `value`, an int as the option takes.
     let status = unsafe {
         libc::setsockopt(
             socket.as_fd().as_raw_fd(),
-            libc::IPPROTO_TCP,
-            libc::TCP_FASTOPEN,
-            ptr::from_ref(&waiting).cast(),
+            level,
+            name,
+            ptr::from_ref(&value).cast(),
             size_of::<libc::c_int>() as libc::socklen_t,
         )
     };

@@ -37,6 +37,10 @@ pub(crate) fn set_fast_open(_: &impl AsFd, _: u32) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
+pub(crate) fn limit_window(_: &impl AsFd, _: u32) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
 pub(crate) fn host_blackholed() -> bool {
     false
 }

@@ -1,11 +1,11 @@
 //! What the server's answers mean for an upload: go on, try again, begin anew, give up.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, header::RETRY_AFTER};
+use http::{HeaderMap, HeaderName};
 use tokio::time::timeout;
 
-use crate::{Error, Phase, Response};
+use crate::{Error, Phase, Response, client::retry_after};
 
 /// How much of an answer that explains itself is read, and for how long.
 const EXPLANATION: usize = 4 << 10;
@@ -47,7 +47,7 @@ pub(super) async fn existing(response: Response, passing: &[u16]) -> Result<Resp
         return Err(Trouble::Gone(refused(&response, "the upload is gone")));
     }
     if passing.contains(&status) {
-        let wait = retry_after(&response);
+        let wait = retry_after(response.headers());
         return Err(Trouble::Passing(refusal(response).await, wait));
     }
     accepted(response).await
@@ -59,7 +59,7 @@ pub(super) async fn accepted(response: Response) -> Result<Response, Trouble> {
     if status.is_success() {
         return Ok(response);
     }
-    let wait = retry_after(&response);
+    let wait = retry_after(response.headers());
     let passes = matches!(status.as_u16(), 408 | 425 | 429 | 500 | 502 | 503 | 504);
     let error = refusal(response).await;
     Err(if passes { Trouble::Passing(error, wait) } else { Trouble::Fatal(error) })
@@ -89,16 +89,6 @@ pub(super) async fn refusal(mut response: Response) -> Error {
     let line = if line.starts_with('<') { "" } else { line };
     let line = line.strip_prefix(status.as_str()).unwrap_or(line).trim();
     refused(&response, &line.chars().filter(|c| !c.is_control()).take(200).collect::<String>())
-}
-
-/// `Retry-After`: seconds or a date (RFC 9110 section 10.2.3).
-fn retry_after(response: &Response) -> Option<Duration> {
-    let text = response.headers().get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = text.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let date = httpdate::parse_http_date(text).ok()?;
-    Some(date.duration_since(SystemTime::now()).unwrap_or_default())
 }
 
 pub(super) fn number(headers: &HeaderMap, name: &HeaderName) -> Option<u64> {
