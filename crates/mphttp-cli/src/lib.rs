@@ -13,6 +13,7 @@ mod exit;
 mod get;
 mod serve;
 mod serve_uploads;
+mod top;
 
 use std::ffi::OsString;
 
@@ -46,6 +47,7 @@ fn verb(cli: Cli) -> anyhow::Result<()> {
     match cli.verb {
         Verb::Get(args) => get::run(&args),
         Verb::Serve(args) => serve::run(args),
+        Verb::Top(args) => top::run(&args),
         #[cfg(target_os = "linux")]
         Verb::Demo(args) => demo::demo(&args),
         Verb::Completions { shell } => cli::completions(shell),
