@@ -5,12 +5,15 @@
 
 mod access_log;
 mod addresses;
+mod bench;
 mod cli;
 #[cfg(target_os = "linux")]
 mod demo;
 mod error_reporting;
 mod exit;
 mod get;
+mod looks;
+mod picture;
 mod serve;
 mod serve_uploads;
 mod top;
@@ -48,6 +51,7 @@ fn verb(cli: Cli) -> anyhow::Result<()> {
         Verb::Get(args) => get::run(&args),
         Verb::Serve(args) => serve::run(args),
         Verb::Top(args) => top::run(&args),
+        Verb::Bench(args) => bench::run(&args),
         #[cfg(target_os = "linux")]
         Verb::Demo(args) => demo::demo(&args),
         Verb::Completions { shell } => cli::completions(shell),

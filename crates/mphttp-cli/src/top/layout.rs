@@ -148,8 +148,7 @@ impl Layout {
             let short = |bytes: Option<u64>| short(bytes.map(|bytes| bytes as f64));
             text.push_str(&format!(" {:>FIGURE$} {:>FIGURE$}", short(bytes.0), short(bytes.1)));
         }
-        let rtt =
-            rtt.map_or("-".to_owned(), |ms| if ms < 100.0 { format!("{ms:.1}") } else { format!("{ms:.0}") });
+        let rtt = rtt.map_or("-".to_owned(), milliseconds);
         let retransmits = short(retransmits.map(|count| count as f64));
         text.push_str(&format!(" {rtt:>RTT$} {retransmits:>RETRANSMITS$}"));
         text
@@ -220,6 +219,15 @@ fn elide(text: &str, room: usize) -> String {
 fn fit(text: &str, width: usize) -> String {
     let text = elide(text, width);
     format!("{text:<width$}")
+}
+
+/// Milliseconds in at most five characters.
+fn milliseconds(ms: f64) -> String {
+    match ms {
+        ms if ms < 10.0 => format!("{ms:.2}"),
+        ms if ms < 100.0 => format!("{ms:.1}"),
+        ms => format!("{ms:.0}"),
+    }
 }
 
 /// A figure in at most five characters: `94.1k`, `1.3G`.
