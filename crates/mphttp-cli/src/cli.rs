@@ -10,7 +10,9 @@ use clap::{
 use clap_complete::Shell;
 use mphttp::Protocol;
 
-use crate::{error_reporting::Failure, exit::Exit, get::GetArgs, serve::ServeArgs};
+use crate::{
+    bench::BenchArgs, error_reporting::Failure, exit::Exit, get::GetArgs, serve::ServeArgs, top::TopArgs,
+};
 
 /// HTTP in which the socket protocol is a choice: TCP, Multipath TCP with fallback, or Multipath TCP or nothing.
 #[derive(Debug, Parser)]
@@ -27,6 +29,17 @@ pub enum Verb {
     Get(Box<GetArgs>),
     /// Serve a directory over HTTP.
     Serve(ServeArgs),
+    /// Watch every MPTCP connection of this host: processes, paths, rates, round trips, retransmissions.
+    ///
+    /// Needs no privilege; processes of other users are seen by root alone. Keys: s next order, r reverse, b rates or bytes, arrows
+    /// to choose, space to hold, + and - for the interval, q to quit.
+    #[command(after_long_help = Exit::HELP)]
+    Top(TopArgs),
+    /// Compare TCP, Multipath TCP and striped downloads of a URL, in rounds: medians, ratios, a plot.
+    ///
+    /// It downloads from a real server: choose one that may be loaded, and limits that your links bear.
+    #[command(after_long_help = Exit::HELP)]
+    Bench(BenchArgs),
     /// See the main job done: two hosts, two links, one file over TCP, over MPTCP, and while a link dies.
     ///
     /// Needs no privilege and leaves nothing behind: hosts and links are network namespaces of this process.

@@ -3,8 +3,8 @@
 mod args;
 mod download;
 mod output;
-mod progress;
-mod report;
+pub mod progress;
+pub mod report;
 mod upload;
 
 use std::{
@@ -223,15 +223,16 @@ fn remote_name(url: &str) -> Option<PathBuf> {
     usable.then(|| PathBuf::from(name))
 }
 
-/// The signals that end a transfer, with no file left behind.
-struct Signals {
+/// The signals that end a transfer, with no file left behind, and a screen, with the terminal as it was.
+pub struct Signals {
     interrupt: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,
     hangup: tokio::signal::unix::Signal,
 }
 
 impl Signals {
-    fn new() -> io::Result<Self> {
+    /// Must be called in a runtime.
+    pub fn new() -> io::Result<Self> {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
@@ -239,7 +240,8 @@ impl Signals {
         })
     }
 
-    async fn any(mut self) -> Exit {
+    /// The first that comes.
+    pub async fn any(mut self) -> Exit {
         tokio::select! {
             _ = self.interrupt.recv() => Exit::Interrupted,
             _ = self.terminate.recv() => Exit::Terminated,

@@ -5,14 +5,18 @@
 
 mod access_log;
 mod addresses;
+mod bench;
 mod cli;
 #[cfg(target_os = "linux")]
 mod demo;
 mod error_reporting;
 mod exit;
 mod get;
+mod looks;
+mod picture;
 mod serve;
 mod serve_uploads;
+mod top;
 
 use std::ffi::OsString;
 
@@ -46,6 +50,8 @@ fn verb(cli: Cli) -> anyhow::Result<()> {
     match cli.verb {
         Verb::Get(args) => get::run(&args),
         Verb::Serve(args) => serve::run(args),
+        Verb::Top(args) => top::run(&args),
+        Verb::Bench(args) => bench::run(&args),
         #[cfg(target_os = "linux")]
         Verb::Demo(args) => demo::demo(&args),
         Verb::Completions { shell } => cli::completions(shell),

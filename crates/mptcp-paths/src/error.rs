@@ -18,6 +18,13 @@ pub enum Error {
     )]
     NoFamily,
 
+    /// The kernel can't list MPTCP connections over sock_diag.
+    #[error(
+        "the kernel can't list its MPTCP connections: it is older than 5.9, has no MPTCP, or lacks the module mptcp_diag \
+         (CONFIG_INET_MPTCP_DIAG); try `modprobe mptcp_diag`, or a newer kernel"
+    )]
+    NoDiag,
+
     /// The netlink socket could not be opened or used (seccomp, SELinux, no netlink).
     #[error("can't talk to the kernel over netlink: {0}; check the sandbox's rules for AF_NETLINK sockets")]
     Netlink(#[source] io::Error),

@@ -23,8 +23,11 @@
 //! # }
 //! ```
 //!
+//! What the connections of the host make of it, [`connections`] reads.
+//!
 //! Everything builds on systems without MPTCP; there [`PathManager::open`] says [`Error::Unsupported`].
 
+pub mod connections;
 mod endpoint;
 mod error;
 #[cfg(any(target_os = "linux", target_os = "android"))]

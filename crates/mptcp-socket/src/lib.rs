@@ -23,5 +23,7 @@ pub use origin::Origin;
 pub use protocol::{IPPROTO_MPTCP, IPPROTO_TCP, Protocol};
 pub use reason::Reason;
 pub use sys::{OwnedSocket, RawSocket, duplicate};
-pub use transport::{MptcpInfo, Path, PathState, Spoken, Totals, Transport, path_count, spoken};
+pub use transport::{
+    MptcpInfo, Path, PathState, Spoken, Totals, Transport, name_interfaces, path_count, spoken,
+};
 pub use watch::{Stream, Watch, Watched};

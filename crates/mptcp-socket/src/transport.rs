@@ -306,6 +306,12 @@ impl fmt::Display for Transport {
     }
 }
 
+/// Fills in the interfaces of paths that have none, as far as the host has their local addresses now. The addresses are
+/// those of the calling thread's network namespace.
+pub fn name_interfaces(paths: &mut [Path]) {
+    sys::name_interfaces(paths);
+}
+
 /// What a socket speaks now, in one or two system calls: for hot paths that don't need the paths themselves.
 ///
 /// # Errors

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -162,6 +163,26 @@ impl Host {
     /// [`Error::Paths`] if the kernel refuses.
     pub fn add_endpoint(&self, endpoint: &Endpoint) -> Result<(), Error> {
         Ok(self.path_manager()?.add(endpoint)?)
+    }
+
+    /// Gives the host one more address on an interface of its own, such as a service's address on "lo".
+    ///
+    /// # Errors
+    /// [`Error::Netlink`] if there is no such interface, or the kernel refuses.
+    pub fn add_address(&self, interface: &str, address: IpAddr, prefix: u8) -> Result<(), Error> {
+        let mut rtnl = self.rtnl();
+        let index = rtnl.index(interface)?;
+        rtnl.add_address(index, address, prefix)
+    }
+
+    /// Routes what goes to a network through these hosts. Several share the flows by the kernel's hash, as routers do
+    /// (equal-cost multipath): that of addresses, or with `net.ipv4.fib_multipath_hash_policy=1` that of ports too. To pass on
+    /// what others send, the host needs `net.ipv4.ip_forward=1`.
+    ///
+    /// # Errors
+    /// [`Error::Netlink`] if a gateway can't be reached, or the kernel refuses.
+    pub fn add_route(&self, destination: IpAddr, prefix: u8, gateways: &[IpAddr]) -> Result<(), Error> {
+        self.rtnl().add_route(destination, prefix, gateways)
     }
 
     pub(crate) fn rtnl(&self) -> MutexGuard<'_, Rtnl> {

@@ -12,7 +12,9 @@ use netlink_packet_route::link::{
 use netlink_packet_route::neighbour::{
     NeighbourAddress, NeighbourAttribute, NeighbourMessage, NeighbourState,
 };
-use netlink_packet_route::route::{RouteAttribute, RouteHeader, RouteMessage, RouteProtocol, RouteType};
+use netlink_packet_route::route::{
+    RouteAttribute, RouteHeader, RouteMessage, RouteNextHop, RouteProtocol, RouteType,
+};
 use netlink_packet_route::rule::{RuleAction, RuleAttribute, RuleMessage};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use netlink_sys::protocols::NETLINK_ROUTE;
@@ -209,6 +211,30 @@ impl Rtnl {
     pub(crate) fn delete_default_route(&mut self, route: &DefaultRoute) -> Result<(), Error> {
         let message = RouteNetlinkMessage::DelRoute(route.message());
         unless_gone(self.request(&format!("delete the route through {}", route.gateway), message, 0))
+    }
+
+    /// A route in the main table through one gateway or several, of equal weight.
+    pub(crate) fn add_route(
+        &mut self,
+        destination: IpAddr,
+        prefix: u8,
+        gateways: &[IpAddr],
+    ) -> Result<(), Error> {
+        let mut message = RouteMessage::default();
+        message.header.address_family = family(destination);
+        message.header.destination_prefix_length = prefix;
+        message.header.table = RouteHeader::RT_TABLE_MAIN;
+        message.header.protocol = RouteProtocol::Static;
+        message.header.kind = RouteType::Unicast;
+        let hops = gateways.iter().map(|&gateway| {
+            let mut hop = RouteNextHop::default();
+            hop.attributes = vec![RouteAttribute::Gateway(gateway.into())];
+            hop
+        });
+        message.attributes =
+            vec![RouteAttribute::Destination(destination.into()), RouteAttribute::MultiPath(hops.collect())];
+        let message = RouteNetlinkMessage::NewRoute(message);
+        self.request(&format!("add a route to {destination}"), message, NLM_F_CREATE | NLM_F_EXCL).map(drop)
     }
 
     /// What comes from `source` is routed by `table`.

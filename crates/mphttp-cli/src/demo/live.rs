@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::record::Look;
+use crate::looks::Look;
 
 /// How many looks back the shown rate reaches, so that it can be read.
 const WINDOW: usize = 5;

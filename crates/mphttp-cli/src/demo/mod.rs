@@ -4,12 +4,7 @@
 //! Everything is real (kernel MPTCP, network namespaces, this program's own server and client) and nothing is left
 //! behind: no privilege is needed, no packet leaves the machine.
 
-use std::{
-    fs,
-    io::Write,
-    os::unix::fs::PermissionsExt,
-    path::{Path, PathBuf},
-};
+use std::{io::Write, path::PathBuf};
 
 use anyhow::Context;
 use clap::Args;
@@ -17,8 +12,8 @@ use clap::Args;
 mod live;
 mod record;
 mod run;
-mod svg;
 
+use crate::picture::{self, Panel};
 use record::Run;
 
 /// Options of `mphttp demo`.
@@ -44,13 +39,12 @@ pub struct DemoArgs {
 /// Runs the verb. The process must still have one thread: a user namespace can't be entered with more.
 pub fn demo(args: &DemoArgs) -> anyhow::Result<()> {
     // Refused before the wait, not after it; and the name appears only with the whole picture under it.
-    let picture = args.svg.as_deref().map(|path| unfinished(path).map(|file| (path, file))).transpose()?;
+    let picture =
+        args.svg.as_deref().map(|path| picture::unfinished(path).map(|file| (path, file))).transpose()?;
     netlab::enter().context("the demo can't make its own network")?;
     let runs = run::all(args.size * 1_000_000, args.rate, args.quiet)?;
-    if let Some((path, mut file)) = picture {
-        let failed = || format!("can't write {}", path.display());
-        file.write_all(svg::draw(&runs, &run::LINKS).as_bytes()).with_context(failed)?;
-        file.persist(path).with_context(failed)?;
+    if let Some((path, file)) = picture {
+        picture::finish(file, path, &picture_of(&runs))?;
     }
     let mut stdout = std::io::stdout().lock();
     if args.json {
@@ -66,17 +60,18 @@ pub fn demo(args: &DemoArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A file beside the one that is to be, which takes its name once it is whole and vanishes otherwise.
-fn unfinished(path: &Path) -> anyhow::Result<tempfile::NamedTempFile> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    // As open to others as any new file, not as closed as temporary ones are.
-    let permissions = fs::Permissions::from_mode(0o644);
-    let made = tempfile::Builder::new()
-        .prefix(".demo.")
-        .suffix(".part")
-        .permissions(permissions)
-        .tempfile_in(folder);
-    made.with_context(|| format!("can't write {}", path.display()))
+/// The runs as panels of a picture.
+fn picture_of(runs: &[Run]) -> String {
+    let panels: Vec<Panel<'_>> = runs
+        .iter()
+        .map(|run| Panel {
+            title: format!("{}: {:.1} s, {:.0} Mbit/s", run.title, run.seconds, run.megabits()),
+            seconds: run.seconds,
+            looks: &run.looks,
+            event: run.cut.as_ref().map(|cut| (cut.at_seconds, format!("{} dies", cut.link))),
+        })
+        .collect();
+    picture::draw(&panels, &run::LINKS)
 }
 
 /// The closing table.

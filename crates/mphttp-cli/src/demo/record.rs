@@ -1,30 +1,11 @@
 //! What a run of the demo leaves behind: how many bytes each link had carried at which time.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use mptcp_socket::Transport;
 use serde::Serialize;
 
-/// One look at a running download.
-#[derive(Clone, Debug)]
-pub struct Look {
-    /// Time since the download started.
-    pub at: Duration,
-    /// Payload bytes that each link has brought so far, by interface.
-    pub bytes: BTreeMap<String, u64>,
-}
-
-impl Look {
-    /// Sums a transport's paths by interface, those that have gone included.
-    pub fn new(at: Duration, transport: &Transport) -> Self {
-        let mut bytes = BTreeMap::new();
-        for path in transport.gone.iter().chain(&transport.paths) {
-            let Some(interface) = &path.interface else { continue };
-            *bytes.entry(interface.clone()).or_default() += path.bytes_received.unwrap_or(0);
-        }
-        Self { at, bytes }
-    }
-}
+use crate::looks::Look;
 
 /// A finished run, as `--json` prints it and the table shows it.
 #[derive(Clone, Debug, Serialize)]
@@ -71,22 +52,6 @@ impl Run {
     pub fn share(&self, link: &str) -> f64 {
         let all: u64 = self.by_link.values().sum();
         self.by_link.get(link).copied().unwrap_or(0) as f64 / (all.max(1)) as f64
-    }
-
-    /// The rate of one link over time: `(seconds, Mbit/s)`, each over a window of a few looks, since single looks
-    /// catch bursts.
-    pub fn rates(&self, link: &str) -> Vec<(f64, f64)> {
-        const WINDOW: usize = 3;
-        let bytes = |look: &Look| look.bytes.get(link).copied().unwrap_or(0);
-        self.looks
-            .windows(WINDOW + 1)
-            .filter_map(|window| {
-                let (first, last) = (window.first()?, window.last()?);
-                let seconds = (last.at - first.at).as_secs_f64();
-                let carried = bytes(last).saturating_sub(bytes(first)) as f64;
-                (seconds > 0.0).then(|| (last.at.as_secs_f64(), carried * 8.0 / 1e6 / seconds))
-            })
-            .collect()
     }
 }
 

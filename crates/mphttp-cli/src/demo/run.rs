@@ -16,8 +16,9 @@ use tokio::{runtime, sync::oneshot};
 
 use super::{
     live::Live,
-    record::{Cut, Look, Run, spoken},
+    record::{Cut, Run, spoken},
 };
+use crate::looks::Look;
 
 /// The two links, in the order in which the client prefers them.
 pub const LINKS: [&str; 2] = ["wifi", "lte"];
