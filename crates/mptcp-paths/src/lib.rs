@@ -37,9 +37,17 @@ mod message;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 #[doc(hidden)]
 pub mod netlink;
+mod prefix;
 mod routes;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod rtnl;
+mod settings;
+mod snapshot;
 
 pub use endpoint::{Endpoint, EndpointFlags, Limits};
 pub use error::Error;
 pub use manager::PathManager;
+pub use prefix::Prefix;
 pub use routes::{WayOut, ways_out};
+pub use settings::{ManagerKind, Settings};
+pub use snapshot::{Address, Hop, Interface, OperState, Route, RouteKind, Rule, RuleAction, Scope, Snapshot};

@@ -10,7 +10,7 @@ use netlink_sys::protocols::NETLINK_GENERIC;
 
 use crate::message::{self, Attribute, Message};
 use crate::netlink::{self, Netlink};
-use crate::{Endpoint, Error, Limits};
+use crate::{Endpoint, Error, Limits, ManagerKind, Settings};
 
 const READ_ENDPOINTS: &str = "list the MPTCP endpoints";
 const READ_LIMITS: &str = "read the MPTCP limits";
@@ -46,6 +46,13 @@ impl PathManager {
             });
         let family = family.ok_or_else(|| Error::Malformed("a family without an identifier".into()))?;
         Ok(PathManager { netlink, family })
+    }
+
+    /// Who manages the paths of new connections in the calling thread's network namespace: endpoints and limits are
+    /// of use to the kernel's path manager alone. `None` without MPTCP.
+    #[must_use]
+    pub fn kind() -> Option<ManagerKind> {
+        Settings::read().manager()
     }
 
     /// The endpoints of the namespace, in the kernel's order.

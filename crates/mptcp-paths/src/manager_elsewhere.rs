@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 
-use crate::{Endpoint, Error, Limits};
+use crate::{Endpoint, Error, Limits, ManagerKind};
 
 /// The MPTCP path manager of a network namespace; this operating system has none.
 #[derive(Debug)]
@@ -15,6 +15,12 @@ impl PathManager {
     /// [`Error::Unsupported`].
     pub fn open() -> Result<Self, Error> {
         Err(Error::Unsupported)
+    }
+
+    /// Always `None` here.
+    #[must_use]
+    pub fn kind() -> Option<ManagerKind> {
+        None
     }
 
     /// The endpoints of the namespace.

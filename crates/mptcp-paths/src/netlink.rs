@@ -5,8 +5,8 @@ use std::fmt::Debug;
 use std::io;
 
 use netlink_packet_core::{
-    NLM_F_ACK, NLM_F_ACK_TLVS, NLM_F_DUMP, NLM_F_REQUEST, NetlinkDeserializable, NetlinkHeader,
-    NetlinkMessage, NetlinkPayload, NetlinkSerializable, NlasIterator,
+    NLM_F_ACK, NLM_F_ACK_TLVS, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NetlinkDeserializable,
+    NetlinkHeader, NetlinkMessage, NetlinkPayload, NetlinkSerializable, NlasIterator,
 };
 use netlink_sys::{Socket, SocketAddr};
 
@@ -18,6 +18,8 @@ const NLMSGHDR: usize = 16;
 const NLMSGERR_ATTR_MSG: u16 = 1;
 // A dump is answered in at most this many datagrams: far above any table a host has, it bounds the loop.
 const MAX_DATAGRAMS: usize = 100_000;
+// A dump that a change tore apart (NLM_F_DUMP_INTR) is asked for again, this often in all.
+const MAX_ATTEMPTS: usize = 10;
 
 /// Why a request got no proper answer.
 #[derive(Debug, thiserror::Error)]
@@ -81,24 +83,33 @@ impl Netlink {
     where
         M: NetlinkSerializable + NetlinkDeserializable + Debug,
     {
-        self.sequence = self.sequence.wrapping_add(1);
         let mut header = NetlinkHeader::default();
         let dump = flags & NLM_F_DUMP == NLM_F_DUMP;
         header.flags = NLM_F_REQUEST | flags | if dump { 0 } else { NLM_F_ACK };
-        header.sequence_number = self.sequence;
         let mut packet = NetlinkMessage::new(header, NetlinkPayload::InnerMessage(message));
-        packet.finalize();
-        let mut bytes = vec![0; packet.buffer_len()];
-        packet.serialize(&mut bytes);
-        self.socket.send(&bytes, 0).map_err(Error::Socket)?;
-        self.answers()
+        let mut attempts = 0;
+        loop {
+            self.sequence = self.sequence.wrapping_add(1);
+            packet.header.sequence_number = self.sequence;
+            packet.finalize();
+            let mut bytes = vec![0; packet.buffer_len()];
+            packet.serialize(&mut bytes);
+            self.socket.send(&bytes, 0).map_err(Error::Socket)?;
+            let (answers, torn) = self.answers()?;
+            attempts += 1;
+            // A table that never stands still is told as well as it can be.
+            if !torn || attempts == MAX_ATTEMPTS {
+                return Ok(answers);
+            }
+        }
     }
 
-    fn answers<M>(&mut self) -> Result<Vec<M>, Error>
+    /// The answers, and whether the table changed while the kernel listed it.
+    fn answers<M>(&mut self) -> Result<(Vec<M>, bool), Error>
     where
         M: NetlinkDeserializable + Debug,
     {
-        let mut answers = Vec::new();
+        let (mut answers, mut torn) = (Vec::new(), false);
         let mut buffer = Vec::with_capacity(BUFFER);
         for _ in 0..MAX_DATAGRAMS {
             buffer.clear();
@@ -119,10 +130,11 @@ impl Netlink {
                     continue;
                 }
                 let flags = packet.header.flags;
+                torn |= flags & NLM_F_DUMP_INTR != 0;
                 match packet.payload {
                     NetlinkPayload::InnerMessage(message) => answers.push(message),
                     NetlinkPayload::Error(error) => {
-                        let Some(code) = error.code else { return Ok(answers) };
+                        let Some(code) = error.code else { return Ok((answers, torn)) };
                         let told = flags & NLM_F_ACK_TLVS != 0;
                         let attributes = if told { error.header.get(NLMSGHDR..) } else { None };
                         return Err(refused(code.get(), attributes.unwrap_or_default()));
@@ -130,7 +142,7 @@ impl Netlink {
                     NetlinkPayload::Done(done) if done.code < 0 => {
                         return Err(refused(done.code, &done.extended_ack));
                     }
-                    NetlinkPayload::Done(_) => return Ok(answers),
+                    NetlinkPayload::Done(_) => return Ok((answers, torn)),
                     NetlinkPayload::Overrun(_) => {
                         return Err(Error::Malformed("the kernel lost data".into()));
                     }
