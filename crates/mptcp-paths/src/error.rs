@@ -52,6 +52,18 @@ pub enum Error {
         message: Option<String>,
     },
 
+    /// A sysctl could not be written.
+    #[error(
+        "can't write the sysctl {name}: {source}; check that /proc/sys is writable (in containers it often isn't)"
+    )]
+    Sysctl {
+        /// Its name, with slashes.
+        name: String,
+        /// What the kernel said.
+        #[source]
+        source: io::Error,
+    },
+
     /// The kernel's answer is not what `<linux/mptcp_pm.h>` describes.
     #[error(
         "can't make sense of the kernel's answer ({0}); please report this with the output of `uname -r`"

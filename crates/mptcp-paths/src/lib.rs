@@ -25,6 +25,7 @@
 //!
 //! Everything builds on systems without MPTCP; there [`PathManager::open`] says [`Error::Unsupported`].
 
+pub mod doctor;
 mod endpoint;
 mod error;
 #[cfg(any(target_os = "linux", target_os = "android"))]
