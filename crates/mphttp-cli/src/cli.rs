@@ -10,7 +10,7 @@ use clap::{
 use clap_complete::Shell;
 use mphttp::Protocol;
 
-use crate::{error_reporting::Failure, exit::Exit, get::GetArgs, serve::ServeArgs};
+use crate::{doctor::DoctorArgs, error_reporting::Failure, exit::Exit, get::GetArgs, serve::ServeArgs};
 
 /// HTTP in which the socket protocol is a choice: TCP, Multipath TCP with fallback, or Multipath TCP or nothing.
 #[derive(Debug, Parser)]
@@ -27,6 +27,13 @@ pub enum Verb {
     Get(Box<GetArgs>),
     /// Serve a directory over HTTP.
     Serve(ServeArgs),
+    /// Say why MPTCP, or its second path, does not work, and what mends it.
+    ///
+    /// Looks at this host: the kernel, sysctls, endpoints, limits, routes, interfaces. With a URL also at the way there:
+    /// a transfer of up to 16 MB or 5 seconds over all paths, and a request through each interface alone. Needs no
+    /// privilege, changes nothing without --fix, and says what it could not see.
+    #[command(after_long_help = crate::doctor::HELP)]
+    Doctor(DoctorArgs),
     /// See the main job done: two hosts, two links, one file over TCP, over MPTCP, and while a link dies.
     ///
     /// Needs no privilege and leaves nothing behind: hosts and links are network namespaces of this process.

@@ -3,8 +3,8 @@
 mod args;
 mod download;
 mod output;
-mod progress;
-mod report;
+pub(crate) mod progress;
+pub(crate) mod report;
 mod upload;
 
 use std::{

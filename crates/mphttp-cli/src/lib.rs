@@ -8,6 +8,7 @@ mod addresses;
 mod cli;
 #[cfg(target_os = "linux")]
 mod demo;
+mod doctor;
 mod error_reporting;
 mod exit;
 mod get;
@@ -46,6 +47,7 @@ fn verb(cli: Cli) -> anyhow::Result<()> {
     match cli.verb {
         Verb::Get(args) => get::run(&args),
         Verb::Serve(args) => serve::run(args),
+        Verb::Doctor(args) => doctor::run(&args),
         #[cfg(target_os = "linux")]
         Verb::Demo(args) => demo::demo(&args),
         Verb::Completions { shell } => cli::completions(shell),
