@@ -5,6 +5,7 @@
 
 mod aio;
 mod blocking;
+mod doctor;
 mod download;
 mod errors;
 mod known;
@@ -21,6 +22,7 @@ mod _mphttp {
     use super::{
         aio::{Connecting, connect_async, shutdown},
         blocking::{connect, listen, socket},
+        doctor::doctor,
         download::{Downloading, download, leftover},
         known::{accepted, after_fork_in_child},
         program::run_program,

@@ -170,7 +170,6 @@ fn said(output: Output) -> Said {
     let text = String::from_utf8_lossy(&output.stdout);
     let problem = String::from_utf8_lossy(&output.stderr);
     let json: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}{problem}"));
-    println!("{json}");
     assert!(json.get("error").is_none(), "{json}");
     Said { exit: output.status.code().unwrap(), json }
 }

@@ -85,7 +85,7 @@ fn host_blackhole() {
     clinic.client().sysctl("net.mptcp.syn_retrans_before_tcp_fallback", "1").unwrap();
     clinic.bench.links[0].set_box(Some(BoxKind::DropMptcpSyn)).unwrap();
     let mut naive = Command::new(mphttp());
-    naive.args(["get", "--protocol", "mptcp-only", "--paths", "off", "--connect-timeout", "10"]);
+    naive.args(["get", "--protocol", "mptcp-only", "--no-race", "--connect-timeout", "10"]);
     naive.arg(clinic.bench.url("big"));
     let output = run(clinic.client(), naive);
     assert!(!output.status.success(), "{output:?}");

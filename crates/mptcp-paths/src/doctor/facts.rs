@@ -251,6 +251,12 @@ impl Facts {
         }
     }
 
+    /// Whether a path may begin at this address: it is of a family that leads to the server.
+    pub(super) fn concerns(&self, address: IpAddr) -> bool {
+        let [ipv4, ipv6] = self.families();
+        if address.is_ipv4() { ipv4 } else { ipv6 }
+    }
+
     /// Where packets are to go: the server of the trial, else anywhere in the world.
     pub(super) fn destination(&self, ipv4: bool) -> IpAddr {
         let remote =

@@ -92,9 +92,8 @@ impl Facts {
     pub fn interfaces_to_probe(&self) -> Vec<String> {
         let ways = paths::ways(self).into_iter().map(|way| way.interface.name.clone());
         let endpoints = self.endpoints.iter().flatten();
-        let [ipv4, ipv6] = self.families();
         let owners = endpoints
-            .filter(|endpoint| if endpoint.address.is_ipv4() { ipv4 } else { ipv6 })
+            .filter(|endpoint| self.concerns(endpoint.address))
             .filter_map(|endpoint| self.interface_of(endpoint.address))
             .filter(|interface| interface.is_usable())
             .map(|interface| interface.name.clone());

@@ -123,7 +123,8 @@ pub(super) fn judge(facts: &Facts, found: &mut Vec<Finding>) {
     for endpoint in endpoints.iter().filter(|endpoint| !endpoint.flags.implicit) {
         match facts.interface_of(endpoint.address) {
             None => gone(facts, endpoint, &mut lacking, found),
-            Some(owner) => one(facts, endpoint, owner, first, found),
+            Some(owner) if facts.concerns(endpoint.address) => one(facts, endpoint, owner, first, found),
+            Some(_) => {}
         }
     }
     if endpoints.is_empty() && !lacking.is_empty() {
@@ -170,7 +171,8 @@ fn gone(facts: &Facts, endpoint: &Endpoint, lacking: &mut Vec<WayOut<'_>>, found
     found.push(
         finding(
             Code::EndpointAddressGone,
-            Severity::Warning,
+            // No path of the connection that was tried would begin there.
+            if facts.concerns(endpoint.address) { Severity::Warning } else { Severity::Note },
             Certainty::Proven,
             format!("the endpoint {} is an address that no interface has", endpoint.address),
             "no path can begin there, and it takes one of the 8 places; the address has gone with the network that it \
@@ -272,10 +274,6 @@ fn routes(
 ) {
     let Some(snapshot) = &facts.snapshot else { return };
     let (address, name) = (endpoint.address, owner.name.as_str());
-    let [ipv4, ipv6] = facts.families();
-    if !(if address.is_ipv4() { ipv4 } else { ipv6 }) {
-        return;
-    }
     let destination = facts.destination(address.is_ipv4());
     let by_source = lookup::way(snapshot, address, destination, None);
     let by_device = lookup::way(snapshot, address, destination, Some(owner.index));

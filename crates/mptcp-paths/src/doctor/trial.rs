@@ -82,6 +82,8 @@ fn paths(facts: &Facts, trial: &Trial, outcome: &Outcome, found: &mut Vec<Findin
     let main_is_mptcp = *outcome == Outcome::Mptcp;
     let severity = if main_is_mptcp { Severity::Warning } else { Severity::Broken };
     let someone_speaks = main_is_mptcp || trial.probes.iter().any(|probe| probe.outcome == Outcome::Mptcp);
+    let answers = |outcome: &Outcome| !matches!(outcome, Outcome::NoConnection(_));
+    let someone_answers = answers(outcome) || trial.probes.iter().any(|probe| answers(&probe.outcome));
     if *outcome == Outcome::Stripped && !someone_speaks {
         found.push(without_mptcp(trial));
     }
@@ -125,7 +127,7 @@ fn paths(facts: &Facts, trial: &Trial, outcome: &Outcome, found: &mut Vec<Findin
                 "connections fall back to TCP under way, or lose that path",
                 Remedy::at(Place::Network, LET_PASS),
             )),
-            Outcome::NoConnection(why) if trial.probes.len() > 1 || main_is_mptcp => dead(trial, probe, why, found),
+            Outcome::NoConnection(why) if someone_answers => dead(trial, probe, why, found),
             _ => {}
         }
     }
