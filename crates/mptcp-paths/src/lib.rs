@@ -27,6 +27,12 @@
 
 mod endpoint;
 mod error;
+mod events;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod listen;
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+#[path = "listen_elsewhere.rs"]
+mod listen;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod manager;
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
@@ -44,8 +50,10 @@ mod rtnl;
 mod settings;
 mod snapshot;
 
-pub use endpoint::{Endpoint, EndpointFlags, Limits};
+pub use endpoint::{Endpoint, EndpointFlags, FlagChange, Limits};
 pub use error::Error;
+pub use events::{Connection, HostEvent, InterfaceAddress, PathEvent, Reset, Subflow};
+pub use listen::{HostEvents, PathEvents};
 pub use manager::PathManager;
 pub use prefix::Prefix;
 pub use routes::{WayOut, ways_out};

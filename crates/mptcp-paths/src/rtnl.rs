@@ -13,7 +13,8 @@ use netlink_packet_route::rule::{self, RuleAttribute, RuleFlags, RuleMessage};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use netlink_sys::protocols::NETLINK_ROUTE;
 
-use crate::netlink::{self, Netlink};
+use crate::manager::explain;
+use crate::netlink::Netlink;
 use crate::{
     Address, Error, Hop, Interface, OperState, Prefix, Route, RouteKind, Rule, RuleAction, Scope, Snapshot,
 };
@@ -22,7 +23,7 @@ const FAMILIES: [(AddressFamily, bool); 2] = [(AddressFamily::Inet, false), (Add
 
 /// Reads everything from the namespace of the calling thread.
 pub(crate) fn read() -> Result<Snapshot, Error> {
-    let mut netlink = Netlink::open(NETLINK_ROUTE).map_err(|e| failed("read the interfaces", e))?;
+    let mut netlink = Netlink::open(NETLINK_ROUTE).map_err(|e| explain(e, "read the interfaces"))?;
     read_with(&mut netlink)
 }
 
@@ -79,18 +80,7 @@ fn dump(
     message: RouteNetlinkMessage,
     doing: &'static str,
 ) -> Result<Vec<RouteNetlinkMessage>, Error> {
-    netlink.request(message, NLM_F_DUMP).map_err(|error| failed(doing, error))
-}
-
-pub(crate) fn failed(doing: &'static str, error: netlink::Error) -> Error {
-    match error {
-        netlink::Error::Socket(source) => Error::Netlink(source),
-        netlink::Error::Malformed(what) => Error::Malformed(what),
-        netlink::Error::Refused { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
-            Error::Permission { doing }
-        }
-        netlink::Error::Refused { source, message } => Error::Refused { doing, source, message },
-    }
+    netlink.request(message, NLM_F_DUMP).map_err(|error| explain(error, doing))
 }
 
 /// An interface, without its addresses; `None` if the message has no name.
