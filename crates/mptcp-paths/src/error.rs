@@ -61,6 +61,14 @@ pub enum Error {
         since: &'static str,
     },
 
+    /// Somebody else manages the paths of this host.
+    #[error("{0}")]
+    Managed(crate::auto::Rival),
+
+    /// Somebody else deletes endpoints as often as they are made.
+    #[error("something keeps deleting the endpoint {0}; find out what (another path manager?) and stop it")]
+    TakenAway(IpAddr),
+
     /// The kernel refused for another reason.
     #[error("the kernel refused to {doing}: {source}{}", detail(.message))]
     Refused {

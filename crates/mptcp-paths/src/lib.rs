@@ -25,6 +25,7 @@
 //!
 //! Everything builds on systems without MPTCP; there [`PathManager::open`] says [`Error::Unsupported`].
 
+pub mod auto;
 mod endpoint;
 mod error;
 mod events;
@@ -49,6 +50,11 @@ mod routes;
 mod rtnl;
 mod settings;
 mod snapshot;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod source_routes;
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+#[path = "source_routes_elsewhere.rs"]
+mod source_routes;
 
 pub use endpoint::{Endpoint, EndpointFlags, FlagChange, Limits};
 pub use error::Error;
@@ -59,3 +65,4 @@ pub use prefix::Prefix;
 pub use routes::{WayOut, ways_out};
 pub use settings::{ManagerKind, Settings};
 pub use snapshot::{Address, Hop, Interface, OperState, Route, RouteKind, Rule, RuleAction, Scope, Snapshot};
+use source_routes::SourceRoutes;

@@ -37,6 +37,10 @@ pub(crate) fn read_with(netlink: &mut Netlink) -> Result<Snapshot, Error> {
         }
     }
     snapshot.interfaces.sort_by_key(|interface| interface.index);
+    let of_all = rp_filter("all");
+    for interface in &mut snapshot.interfaces {
+        interface.rp_filter = rp_filter(&interface.name).max(of_all);
+    }
     let addresses = RouteNetlinkMessage::GetAddress(AddressMessage::default());
     for message in dump(netlink, addresses, "read the addresses")? {
         let RouteNetlinkMessage::NewAddress(message) = message else { continue };
@@ -70,6 +74,11 @@ pub(crate) fn read_with(netlink: &mut Netlink) -> Result<Snapshot, Error> {
         }
     }
     Ok(snapshot)
+}
+
+fn rp_filter(name: &str) -> Option<u8> {
+    let file = format!("/proc/sys/net/ipv4/conf/{name}/rp_filter");
+    std::fs::read_to_string(file).ok()?.trim().parse().ok()
 }
 
 // On all architectures but mips, parisc and sparc, where such a kernel's rules end in an error.
