@@ -10,7 +10,7 @@ use clap::{
 use clap_complete::Shell;
 use mphttp::Protocol;
 
-use crate::{error_reporting::Failure, exit::Exit, get::GetArgs, serve::ServeArgs};
+use crate::{error_reporting::Failure, exit::Exit, get::GetArgs, paths::PathsArgs, serve::ServeArgs};
 
 /// HTTP in which the socket protocol is a choice: TCP, Multipath TCP with fallback, or Multipath TCP or nothing.
 #[derive(Debug, Parser)]
@@ -27,6 +27,8 @@ pub enum Verb {
     Get(Box<GetArgs>),
     /// Serve a directory over HTTP.
     Serve(ServeArgs),
+    /// See which of this host's addresses Multipath TCP uses, change that, or have it kept right.
+    Paths(PathsArgs),
     /// See the main job done: two hosts, two links, one file over TCP, over MPTCP, and while a link dies.
     ///
     /// Needs no privilege and leaves nothing behind: hosts and links are network namespaces of this process.

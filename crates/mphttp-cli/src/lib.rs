@@ -11,6 +11,7 @@ mod demo;
 mod error_reporting;
 mod exit;
 mod get;
+mod paths;
 mod serve;
 mod serve_uploads;
 
@@ -46,6 +47,7 @@ fn verb(cli: Cli) -> anyhow::Result<()> {
     match cli.verb {
         Verb::Get(args) => get::run(&args),
         Verb::Serve(args) => serve::run(args),
+        Verb::Paths(args) => paths::run(args),
         #[cfg(target_os = "linux")]
         Verb::Demo(args) => demo::demo(&args),
         Verb::Completions { shell } => cli::completions(shell),

@@ -44,6 +44,7 @@ mod message;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 #[doc(hidden)]
 pub mod netlink;
+mod overview;
 mod prefix;
 mod routes;
 #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -61,6 +62,7 @@ pub use error::Error;
 pub use events::{Connection, HostEvent, InterfaceAddress, PathEvent, Reset, Subflow};
 pub use listen::{HostEvents, PathEvents};
 pub use manager::PathManager;
+pub use overview::Overview;
 pub use prefix::Prefix;
 pub use routes::{WayOut, ways_out};
 pub use settings::{ManagerKind, Settings};
