@@ -10,7 +10,10 @@ use clap::{
 use clap_complete::Shell;
 use mphttp::Protocol;
 
-use crate::{doctor::DoctorArgs, error_reporting::Failure, exit::Exit, get::GetArgs, serve::ServeArgs};
+use crate::{
+    doctor::DoctorArgs, error_reporting::Failure, exit::Exit, get::GetArgs, paths::PathsArgs,
+    serve::ServeArgs,
+};
 
 /// HTTP in which the socket protocol is a choice: TCP, Multipath TCP with fallback, or Multipath TCP or nothing.
 #[derive(Debug, Parser)]
@@ -34,6 +37,8 @@ pub enum Verb {
     /// privilege, changes nothing without --fix, and says what it could not see.
     #[command(after_long_help = crate::doctor::HELP)]
     Doctor(DoctorArgs),
+    /// See which of this host's addresses Multipath TCP uses, change that, or have it kept right.
+    Paths(PathsArgs),
     /// See the main job done: two hosts, two links, one file over TCP, over MPTCP, and while a link dies.
     ///
     /// Needs no privilege and leaves nothing behind: hosts and links are network namespaces of this process.

@@ -223,15 +223,16 @@ fn remote_name(url: &str) -> Option<PathBuf> {
     usable.then(|| PathBuf::from(name))
 }
 
-/// The signals that end a transfer, with no file left behind.
-struct Signals {
+/// The signals that end a transfer, with no file left behind, or whatever else has to be cleaned up.
+pub struct Signals {
     interrupt: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,
     hangup: tokio::signal::unix::Signal,
 }
 
 impl Signals {
-    fn new() -> io::Result<Self> {
+    /// Catches them from now on.
+    pub fn new() -> io::Result<Self> {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
@@ -239,7 +240,8 @@ impl Signals {
         })
     }
 
-    async fn any(mut self) -> Exit {
+    /// Waits for the first; gives the exit code for it.
+    pub async fn any(mut self) -> Exit {
         tokio::select! {
             _ = self.interrupt.recv() => Exit::Interrupted,
             _ = self.terminate.recv() => Exit::Terminated,

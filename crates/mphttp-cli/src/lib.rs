@@ -12,6 +12,7 @@ mod doctor;
 mod error_reporting;
 mod exit;
 mod get;
+mod paths;
 mod serve;
 mod serve_uploads;
 
@@ -48,6 +49,7 @@ fn verb(cli: Cli) -> anyhow::Result<()> {
         Verb::Get(args) => get::run(&args),
         Verb::Serve(args) => serve::run(args),
         Verb::Doctor(args) => doctor::run(&args),
+        Verb::Paths(args) => paths::run(args),
         #[cfg(target_os = "linux")]
         Verb::Demo(args) => demo::demo(&args),
         Verb::Completions { shell } => cli::completions(shell),

@@ -13,7 +13,8 @@ use netlink_packet_route::rule::{self, RuleAttribute, RuleFlags, RuleMessage};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use netlink_sys::protocols::NETLINK_ROUTE;
 
-use crate::netlink::{self, Netlink};
+use crate::manager::explain;
+use crate::netlink::Netlink;
 use crate::{
     Address, Error, Hop, Interface, OperState, Prefix, Route, RouteKind, Rule, RuleAction, Scope, Snapshot,
 };
@@ -22,7 +23,7 @@ const FAMILIES: [(AddressFamily, bool); 2] = [(AddressFamily::Inet, false), (Add
 
 /// Reads everything from the namespace of the calling thread.
 pub(crate) fn read() -> Result<Snapshot, Error> {
-    let mut netlink = Netlink::open(NETLINK_ROUTE).map_err(|e| failed("read the interfaces", e))?;
+    let mut netlink = Netlink::open(NETLINK_ROUTE).map_err(|e| explain(e, "read the interfaces"))?;
     read_with(&mut netlink)
 }
 
@@ -36,6 +37,10 @@ pub(crate) fn read_with(netlink: &mut Netlink) -> Result<Snapshot, Error> {
         }
     }
     snapshot.interfaces.sort_by_key(|interface| interface.index);
+    let of_all = rp_filter("all");
+    for interface in &mut snapshot.interfaces {
+        interface.rp_filter = rp_filter(&interface.name).max(of_all);
+    }
     let addresses = RouteNetlinkMessage::GetAddress(AddressMessage::default());
     for message in dump(netlink, addresses, "read the addresses")? {
         let RouteNetlinkMessage::NewAddress(message) = message else { continue };
@@ -71,6 +76,11 @@ pub(crate) fn read_with(netlink: &mut Netlink) -> Result<Snapshot, Error> {
     Ok(snapshot)
 }
 
+fn rp_filter(name: &str) -> Option<u8> {
+    let file = format!("/proc/sys/net/ipv4/conf/{name}/rp_filter");
+    std::fs::read_to_string(file).ok()?.trim().parse().ok()
+}
+
 // On all architectures but mips, parisc and sparc, where such a kernel's rules end in an error.
 const EOPNOTSUPP: i32 = 95;
 
@@ -79,18 +89,7 @@ fn dump(
     message: RouteNetlinkMessage,
     doing: &'static str,
 ) -> Result<Vec<RouteNetlinkMessage>, Error> {
-    netlink.request(message, NLM_F_DUMP).map_err(|error| failed(doing, error))
-}
-
-pub(crate) fn failed(doing: &'static str, error: netlink::Error) -> Error {
-    match error {
-        netlink::Error::Socket(source) => Error::Netlink(source),
-        netlink::Error::Malformed(what) => Error::Malformed(what),
-        netlink::Error::Refused { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
-            Error::Permission { doing }
-        }
-        netlink::Error::Refused { source, message } => Error::Refused { doing, source, message },
-    }
+    netlink.request(message, NLM_F_DUMP).map_err(|error| explain(error, doing))
 }
 
 /// An interface, without its addresses; `None` if the message has no name.

@@ -43,6 +43,10 @@ pub struct Interface {
     pub kind: Option<String>,
     /// The index of the bridge, bond or VRF that it belongs to.
     pub controller: Option<u32>,
+    /// How it filters packets whose source it would not answer through it (`rp_filter` in
+    /// `Documentation/networking/ip-sysctl.rst`, RFC 3704; IPv4 only): 0 not at all, 1 strictly, 2 loosely. The
+    /// higher value of its own and that of all interfaces, which is what counts.
+    pub rp_filter: Option<u8>,
     /// Its addresses, in the kernel's order.
     pub addresses: Vec<Address>,
 }

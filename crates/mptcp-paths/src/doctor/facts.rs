@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use crate::auto::Rival;
 use crate::{Endpoint, Interface, Limits, Settings, Snapshot};
 
 /// Everything that the doctor judges by. [`Facts::gather`](Facts::gather) reads what a host says of itself; what takes
@@ -24,14 +25,12 @@ pub struct Facts {
     pub limits: Option<Limits>,
     /// Interfaces, routes and rules; `None` if they could not be read.
     pub snapshot: Option<Snapshot>,
-    /// The sysctl `net.ipv4.conf.*.rp_filter` by interface, and that of `all` (`ip-sysctl.rst`).
-    pub rp_filter: BTreeMap<String, u8>,
     /// The interfaces for which `net.ipv6.conf.*.disable_ipv6` is set.
     pub ipv6_disabled: Vec<String>,
     /// The kernel's counters since the host started.
     pub counters: Counters,
-    /// Programs that manage paths.
-    pub daemons: Daemons,
+    /// Programs that manage paths too, as far as they can be seen.
+    pub daemons: Vec<Rival>,
     /// The addresses that TCP and MPTCP sockets listen on.
     pub listeners: Vec<SocketAddr>,
     /// A transfer; `None` if none was tried.
@@ -98,16 +97,6 @@ impl Counters {
         });
         Counters(grown.collect())
     }
-}
-
-/// Programs that manage paths, as far as they can be seen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub struct Daemons {
-    /// mptcpd runs.
-    pub mptcpd: bool,
-    /// NetworkManager runs.
-    pub network_manager: bool,
 }
 
 /// Something that could not be seen, and so was not judged.
@@ -232,14 +221,6 @@ impl Trial {
 }
 
 impl Facts {
-    /// The strictness with which the kernel checks where IPv4 packets that arrive at an interface come from: the greater
-    /// of its own `rp_filter` and that of `all`.
-    #[must_use]
-    pub fn rp_filter(&self, interface: &str) -> u8 {
-        let value = |name: &str| self.rp_filter.get(name).copied().unwrap_or(0);
-        value(interface).max(value("all"))
-    }
-
     /// Whether IPv6, and IPv4, lead to the server of the trial; both if there was none.
     pub(super) fn families(&self) -> [bool; 2] {
         match self.trial.as_ref().and_then(|trial| trial.remote) {

@@ -5,7 +5,8 @@ use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
-use super::facts::{Counters, Daemons, Facts, Role, Unseen};
+use super::facts::{Counters, Facts, Role, Unseen};
+use crate::auto::programs;
 use crate::{Error, PathManager, Settings, Snapshot};
 
 impl Facts {
@@ -45,13 +46,9 @@ impl Facts {
             endpoints,
             limits,
             snapshot,
-            rp_filter: per_interface("/proc/sys/net/ipv4/conf", "rp_filter"),
-            ipv6_disabled: per_interface("/proc/sys/net/ipv6/conf", "disable_ipv6")
-                .into_iter()
-                .filter_map(|(name, value)| (value != 0).then_some(name))
-                .collect(),
+            ipv6_disabled: ipv6_disabled(),
             counters,
-            daemons: daemons(),
+            daemons: programs(),
             listeners: listeners(),
             unseen,
             ..Facts::default()
@@ -92,38 +89,15 @@ impl Counters {
     }
 }
 
-/// A small sysctl that each interface has.
-fn per_interface(directory: &str, name: &str) -> BTreeMap<String, u8> {
-    let Ok(entries) = fs::read_dir(directory) else { return BTreeMap::new() };
-    entries
-        .filter_map(|entry| {
-            let entry = entry.ok()?;
-            let value = fs::read_to_string(entry.path().join(name)).ok()?.trim().parse().ok()?;
-            Some((entry.file_name().to_string_lossy().into_owned(), value))
-        })
-        .collect()
-}
-
-/// Looks through the processes of this network namespace. Other users' processes don't tell which namespace they are
-/// in: they count.
-fn daemons() -> Daemons {
-    let mut daemons = Daemons::default();
-    let ours = fs::read_link("/proc/thread-self/ns/net").ok();
-    let Ok(processes) = fs::read_dir("/proc") else { return daemons };
-    for process in processes.filter_map(Result::ok) {
-        if !process.file_name().to_string_lossy().bytes().all(|byte| byte.is_ascii_digit()) {
-            continue;
-        }
-        let Ok(name) = fs::read_to_string(process.path().join("comm")) else { continue };
-        let seen = match name.trim_end() {
-            "mptcpd" => &mut daemons.mptcpd,
-            "NetworkManager" => &mut daemons.network_manager,
-            _ => continue,
-        };
-        let theirs = fs::read_link(process.path().join("ns/net")).ok();
-        *seen |= theirs.is_none() || theirs == ours;
-    }
-    daemons
+/// The interfaces on which IPv6 is switched off.
+fn ipv6_disabled() -> Vec<String> {
+    let Ok(entries) = fs::read_dir("/proc/sys/net/ipv6/conf") else { return Vec::new() };
+    let disabled = entries.filter_map(|entry| {
+        let entry = entry.ok()?;
+        let value = fs::read_to_string(entry.path().join("disable_ipv6")).ok()?;
+        (value.trim() != "0").then(|| entry.file_name().to_string_lossy().into_owned())
+    });
+    disabled.collect()
 }
 
 /// Where sockets listen, from `/proc/net/tcp` and `/proc/net/tcp6` (`proc_net_tcp.rst`): MPTCP listeners are there with

@@ -3,6 +3,7 @@
 use super::facts::{Facts, Outcome, Role, SocketAnswer};
 use super::finding::{Certainty, Code, Finding, Severity};
 use super::remedy::{Action, Place, Remedy};
+use crate::auto::Rival;
 use crate::{Limits, ManagerKind};
 
 /// The kernel's bound on limits and endpoints (`MPTCP_PM_ADDR_MAX`).
@@ -155,7 +156,7 @@ pub(super) fn switches(facts: &Facts, found: &mut Vec<Finding>) {
 /// The path manager and its limits.
 pub(super) fn manager(facts: &Facts, found: &mut Vec<Finding>) {
     match facts.settings.manager() {
-        Some(ManagerKind::Userspace) if !facts.daemons.mptcpd => {
+        Some(ManagerKind::Userspace) if !runs_mptcpd(facts) => {
             let action = if facts.settings.path_manager.is_some() {
                 sysctl("net/mptcp/path_manager", "kernel", Some("userspace".into()))
             } else {
@@ -173,6 +174,10 @@ pub(super) fn manager(facts: &Facts, found: &mut Vec<Finding>) {
         Some(ManagerKind::Kernel) => limits(facts, found),
         _ => {}
     }
+}
+
+fn runs_mptcpd(facts: &Facts) -> bool {
+    facts.daemons.iter().any(|daemon| matches!(daemon, Rival::Mptcpd { .. }))
 }
 
 fn limits(facts: &Facts, found: &mut Vec<Finding>) {
@@ -233,7 +238,7 @@ pub(super) fn daemons(facts: &Facts, found: &mut Vec<Finding>) {
     if !found.iter().any(about_endpoints) {
         return;
     }
-    if facts.daemons.network_manager {
+    if facts.daemons.iter().any(|daemon| matches!(daemon, Rival::NetworkManager { .. })) {
         found.push(finding(
             Code::NetworkManager,
             Severity::Note,
@@ -246,7 +251,7 @@ pub(super) fn daemons(facts: &Facts, found: &mut Vec<Finding>) {
             ),
         ));
     }
-    if facts.daemons.mptcpd {
+    if runs_mptcpd(facts) {
         found.push(finding(
             Code::Mptcpd,
             Severity::Note,

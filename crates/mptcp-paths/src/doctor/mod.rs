@@ -30,7 +30,7 @@ mod server;
 mod tests;
 mod trial;
 
-pub use facts::{Counters, Daemons, Facts, Outcome, PathShare, Probe, Role, SocketAnswer, Trial, Unseen};
+pub use facts::{Counters, Facts, Outcome, PathShare, Probe, Role, SocketAnswer, Trial, Unseen};
 pub use finding::{Certainty, Code, Finding, Severity};
 pub use remedy::{Action, Place, Remedy};
 

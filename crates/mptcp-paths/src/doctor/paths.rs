@@ -304,13 +304,12 @@ fn routes(
         found.push(no_route(snapshot, endpoint, owner, bound_again).about(name));
         return;
     }
-    if address.is_ipv4() && facts.rp_filter(name) == 1 && !here(by_source) {
+    if address.is_ipv4() && owner.rp_filter == Some(1) && !here(by_source) {
         let dropped = facts
             .trial
             .as_ref()
             .and_then(|trial| trial.probe(name))
             .is_some_and(|probe| probe.counters.tcp("IPReversePathFilter") > 0);
-        let own = facts.rp_filter.get(name).map(ToString::to_string);
         found.push(
             finding(
                 Code::RpFilter,
@@ -322,7 +321,7 @@ fn routes(
                      another interface"
                 ),
                 // The greater of this one and that of `all` counts.
-                Remedy::here([sysctl(&format!("net/ipv4/conf/{name}/rp_filter"), "2", own)])
+                Remedy::here([sysctl(&format!("net/ipv4/conf/{name}/rp_filter"), "2", Some("1".into()))])
                     .advice("2 is loose: any interface with a route to the sender will do (ip-sysctl.rst)"),
             )
             .about(name),

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::*;
+use crate::auto::Rival;
 use crate::{
     Address, Endpoint, EndpointFlags, Hop, Interface, Limits, OperState, Prefix, Route, Rule, RuleAction,
     Snapshot,
@@ -150,9 +151,9 @@ fn the_path_manager_must_be_somebodys() {
         only(&facts, Code::NoUserspaceDaemon).remedy.commands(),
         ["sysctl -w net.mptcp.path_manager=kernel"]
     );
-    facts.daemons.mptcpd = true;
+    facts.daemons = vec![Rival::Mptcpd { pid: 7 }];
     assert_eq!(codes(&facts), [""; 0]);
-    facts.daemons.mptcpd = false;
+    facts.daemons.clear();
     facts.settings.path_manager = None;
     facts.settings.pm_type = Some(1);
     assert_eq!(only(&facts, Code::NoUserspaceDaemon).remedy.commands(), ["sysctl -w net.mptcp.pm_type=0"]);
@@ -241,12 +242,15 @@ fn routes_are_followed() {
         only(&facts, Code::RouteWrongInterface).remedy.commands(),
         ["mphttp paths del 10.2.0.1", "mphttp paths add 10.2.0.1 --subflow --dev lte"]
     );
-    facts.rp_filter.insert("all".into(), 1);
-    facts.rp_filter.insert("lte".into(), 0);
+    let filter = |facts: &mut Facts, value| {
+        let interfaces = &mut facts.snapshot.as_mut().expect("a snapshot").interfaces;
+        interfaces.iter_mut().for_each(|interface| interface.rp_filter = Some(value));
+    };
+    filter(&mut facts, 1);
     let finding = only(&facts, Code::RpFilter);
     assert_eq!(finding.certainty, Certainty::Likely);
     assert_eq!(finding.remedy.commands(), ["sysctl -w net.ipv4.conf.lte.rp_filter=2"]);
-    facts.rp_filter.insert("lte".into(), 2);
+    filter(&mut facts, 2);
     assert_eq!(codes(&facts), ["route-wrong-interface"]);
     // The route is there, in a table that no rule leads to.
     let host = facts.snapshot.as_mut().expect("a snapshot");
@@ -357,7 +361,7 @@ fn proxies_are_named_with_the_way_around_them() {
 #[test]
 fn other_managers_are_told_of_when_endpoints_are_amiss() {
     let mut facts = healthy();
-    (facts.daemons.mptcpd, facts.daemons.network_manager) = (true, true);
+    facts.daemons = vec![Rival::Mptcpd { pid: 7 }, Rival::NetworkManager { pid: 8 }];
     assert_eq!(codes(&facts), [""; 0]);
     facts.endpoints = Some(Vec::new());
     let found = codes(&facts);
