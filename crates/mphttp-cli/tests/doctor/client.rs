@@ -109,8 +109,15 @@ fn no_carrier() {
 
 fn mtu_small() {
     let clinic = Clinic::new();
-    clinic.bench.links[1].set_mtu(clinic.client(), 700).unwrap();
-    clinic.heals("mtu-small", "proven");
+    let lte = &clinic.bench.links[1];
+    lte.set_mtu(clinic.client(), 700).unwrap();
+    let said = clinic.doctor();
+    let finding = said.finding("mtu-small");
+    assert_eq!((&finding["subject"], &finding["certainty"]), (&"lte".into(), &"proven".into()));
+    run_commands(clinic.client(), finding);
+    // IPv6 went with it: what a router would advertise again.
+    lte.give_address(clinic.client()).unwrap();
+    clinic.assert_well();
 }
 
 fn ipv6_disabled() {

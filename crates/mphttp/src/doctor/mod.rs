@@ -16,7 +16,7 @@
 mod report;
 mod transfer;
 
-use std::{net::Ipv4Addr, time::Duration};
+use std::{io, net::Ipv4Addr, time::Duration};
 
 pub use mptcp_paths::doctor::{
     Action, Certainty, Code, Counters, Facts, Finding, Outcome, Place, Remedy, Role, Severity, Trial, Unseen,
@@ -24,6 +24,8 @@ pub use mptcp_paths::doctor::{
 };
 use mptcp_paths::doctor::{SocketAnswer, judge};
 use mptcp_socket::{Connect, Listen, Memory, Protocol, Reason, Spoken, host_support};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 pub use report::{FindingReport, PathShareReport, ProbeReport, Report, TransferReport, UnseenReport};
 
@@ -154,8 +156,20 @@ fn socket_answer() -> SocketAnswer {
 async fn loopback() -> Result<Option<Outcome>, mptcp_socket::Error> {
     let listening = Listen::new(Protocol::Mptcp).bind((Ipv4Addr::LOCALHOST, 0).into())?;
     let address = listening.local_addr().map_err(mptcp_socket::Error::State)?;
+    let listener = listening.into_tokio()?;
     let connect = Connect::new(Protocol::Mptcp).memory(Memory::default()).timeout(LOOPBACK_LIMIT);
-    let connected = connect.to_async(&[address]).await?;
+    let mut connected = connect.to_async(&[address]).await?;
+    // One that is closed before it has carried anything, the kernel counts as fallen back.
+    let exchange = async {
+        let (mut accepted, _) = listener.accept().await?;
+        connected.stream.write_all(b"?").await?;
+        accepted.read_u8().await?;
+        Ok(accepted)
+    };
+    let limited = tokio::time::timeout(LOOPBACK_LIMIT, exchange).await;
+    let _accepted = limited
+        .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+        .map_err(mptcp_socket::Error::State)?;
     Ok(outcome(connected.watched().watch().transport().spoken))
 }
 
