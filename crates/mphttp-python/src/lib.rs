@@ -8,6 +8,7 @@ mod blocking;
 mod download;
 mod errors;
 mod known;
+mod paths;
 mod request;
 mod transport;
 mod words;
@@ -23,6 +24,7 @@ mod _mphttp {
         blocking::{connect, listen, socket},
         download::{Downloading, download, leftover},
         known::{accepted, after_fork_in_child},
+        paths::paths,
         program::run_program,
         transport::{Path, Transport, transport, unseen},
         words::{default_protocol, explain, host_support, parse_protocol, reasons, remedy, version},
