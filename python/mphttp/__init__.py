@@ -7,6 +7,7 @@
   clients, each of which must be installed by itself;
 - :func:`download`: a body over every link, and through the loss of any;
 - :func:`doctor`: why there is no MPTCP, or only one path, and what mends it;
+- :func:`paths`: which addresses of this host MPTCP uses, and what they stand on;
 - :func:`install`, or ``python -m mphttp script.py``: for programs that know nothing of this.
 
 :func:`transport` says what a connected socket really speaks, why, and over which paths. Importing this package imports
@@ -32,6 +33,7 @@ from ._errors import (
 )
 from ._install import install, installed, uninstall
 from ._mphttp import Path, Transport
+from ._paths import paths
 from ._words import Protocol, ProtocolLike, Reason
 
 __version__ = _mphttp.version()
@@ -64,6 +66,7 @@ __all__ = [
     "install",
     "installed",
     "leftover",
+    "paths",
     "transport",
     "uninstall",
 ]

@@ -9,6 +9,7 @@ mod doctor;
 mod download;
 mod errors;
 mod known;
+mod paths;
 mod request;
 mod transport;
 mod words;
@@ -25,6 +26,7 @@ mod _mphttp {
         doctor::doctor,
         download::{Downloading, download, leftover},
         known::{accepted, after_fork_in_child},
+        paths::paths,
         program::run_program,
         transport::{Path, Transport, transport, unseen},
         words::{default_protocol, explain, host_support, parse_protocol, reasons, remedy, version},

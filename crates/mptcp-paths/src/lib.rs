@@ -6,6 +6,9 @@
 //! netlink (family `mptcp_pm`, `<linux/mptcp_pm.h>`, RFC 8684 section 3.4 for what goes over the wire). It
 //! does what `ip mptcp endpoint` and `ip mptcp limits` do, without needing those programs.
 //!
+//! Beside it: the [interfaces, addresses, routes and rules](Snapshot) that endpoints stand on, the [sysctls](Settings),
+//! [events](PathEvents) of connections and [of the host](HostEvents), and endpoints that [follow the host](auto).
+//!
 //! Reading is open to everyone; changing needs `CAP_NET_ADMIN` in the network namespace.
 //!
 //! ```no_run
@@ -30,6 +33,8 @@ pub mod doctor;
 mod endpoint;
 mod error;
 mod events;
+#[cfg(all(test, any(target_os = "linux", target_os = "android")))]
+mod fuzz_tests;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod listen;
 #[cfg(not(any(target_os = "linux", target_os = "android")))]

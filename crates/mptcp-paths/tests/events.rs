@@ -1,4 +1,5 @@
 //! Events from the kernel, of real connections between two hosts, and of their links.
+#![allow(clippy::unit_arg, reason = "`Some(assert_eq!(..))`: that is the event, and it is right")]
 
 fn main() -> std::process::ExitCode {
     #[cfg(target_os = "linux")]

@@ -165,40 +165,52 @@ pub fn plan(
     // What the kernel made by itself gives way to an endpoint with its address.
     let held = |address| others().any(|other| other.address == address && !other.flags.implicit);
     let replaces = |wanted: &Wanted| others().any(|other| other.address == wanted.address);
-    let usable_family = |address: IpAddr| usable.iter().any(|way| way.address.is_ipv6() == address.is_ipv6());
-    // Those that stay though they are of no use now.
-    let kept =
-        endpoints.iter().filter(|endpoint| mine(endpoint).is_some() && !usable_family(endpoint.address));
-    let mut free = (Limits::MAX as usize).saturating_sub(others().count() + kept.count());
-    let mut targets = Vec::new();
-    for candidate in &usable {
-        let why = if held(candidate.address) {
-            Some(Why::HeldByOther)
-        } else if free == 0 && !replaces(candidate) {
-            Some(Why::Full)
-        } else {
-            None
-        };
-        match why {
-            Some(why) => plan.notes.push(Note {
-                interface: candidate.name.clone(),
-                address: Some(candidate.address),
-                why,
-            }),
-            None => {
+    // Endpoints of a family that gets no new one stay: connections without any path die within a minute, with a dead one
+    // they wait for it much longer. What stays takes room, so that more may have to stay.
+    let is_covered = |targets: &[&Wanted], address: IpAddr| {
+        let alike = |other: IpAddr| other.is_ipv6() == address.is_ipv6();
+        targets.iter().any(|target| alike(target.address))
+            || usable.iter().any(|way| alike(way.address) && held(way.address))
+    };
+    let (mut targets, mut left_out) = (Vec::new(), Vec::new());
+    let stay = |address: IpAddr| !usable.iter().any(|way| way.address.is_ipv6() == address.is_ipv6());
+    let mut staying = [stay(IpAddr::from([0; 4])), stay(IpAddr::from([0; 16]))];
+    // Each round adds a family, of which there are two.
+    for _ in 0..3 {
+        let kept = endpoints
+            .iter()
+            .filter(|endpoint| mine(endpoint).is_some() && staying[usize::from(endpoint.address.is_ipv6())]);
+        let mut free = (Limits::MAX as usize).saturating_sub(others().count() + kept.count());
+        (targets, left_out) = (Vec::new(), Vec::new());
+        for candidate in &usable {
+            if held(candidate.address) {
+                left_out.push((candidate, Why::HeldByOther));
+            } else if free == 0 && !replaces(candidate) {
+                left_out.push((candidate, Why::Full));
+            } else {
                 free -= usize::from(!replaces(candidate));
                 targets.push(candidate);
             }
         }
+        let now = [is_covered(&targets, IpAddr::from([0; 4])), is_covered(&targets, IpAddr::from([0; 16]))];
+        let next = [staying[0] || !now[0], staying[1] || !now[1]];
+        if next == staying {
+            break;
+        }
+        staying = next;
     }
+    plan.notes.extend(left_out.into_iter().map(|(way, why)| Note {
+        interface: way.name.clone(),
+        address: Some(way.address),
+        why,
+    }));
 
     let (mut adds, mut deletes, mut renewals, mut flags) = (vec![], vec![], vec![], vec![]);
     let present: Vec<_> =
         endpoints.iter().filter_map(|endpoint| mine(endpoint).map(|made| (endpoint, made))).collect();
     for (endpoint, made) in &present {
         let Some(target) = targets.iter().find(|target| target.address == endpoint.address) else {
-            // Connections without any path die within a minute; with a dead one they wait for it much longer.
-            if usable_family(endpoint.address) {
+            if !staying[usize::from(endpoint.address.is_ipv6())] {
                 deletes.push(Change::DeleteEndpoint((*endpoint).clone()));
             } else {
                 plan.stalled.push(endpoint.address);

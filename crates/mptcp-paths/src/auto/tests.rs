@@ -169,9 +169,9 @@ fn of_several_addresses_the_one_that_connections_show() {
         Address { tentative: true, ..address(v6(4)) },
     ]);
     host.routes.push(default_route6(2, 1024));
-    assert_eq!(added(&host), [v4(2, 1), v4(3, 1), v6(2)]);
+    assert_eq!(added(&host), [v4(2, 1), v6(2), v4(3, 1)]);
     host.routes[2].preferred_source = Some(v6(1));
-    assert_eq!(added(&host), [v4(2, 1), v4(3, 1), v6(1)]);
+    assert_eq!(added(&host), [v4(2, 1), v6(1), v4(3, 1)]);
     // One that is in use stays while it can.
     let made = [endpoint(v4(2, 1), 2, 1), endpoint(v4(3, 1), 3, 2), endpoint(v6(2), 2, 3)];
     let owned = owned(&made.clone().map(|endpoint| (endpoint, false)));

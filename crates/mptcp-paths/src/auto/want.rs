@@ -91,7 +91,7 @@ impl fmt::Display for Note {
     }
 }
 
-/// The addresses to use, IPv4 first, best way out first in each family; and the interfaces that are of no use.
+/// The addresses to use: the best of IPv4, the best of IPv6, then the others of either, best way out first; and the interfaces that are of no use.
 pub(super) fn wanted(options: &Options, owned: &Owned, host: &Snapshot) -> (Vec<Wanted>, Vec<Note>) {
     let (mut wanted, mut notes) = (Vec::new(), Vec::new());
     let tunnel = tunnel(host);
@@ -130,6 +130,12 @@ pub(super) fn wanted(options: &Options, owned: &Owned, host: &Snapshot) -> (Vec<
         }
     }
     wanted.sort_by_key(|wanted| (wanted.address.is_ipv6(), wanted.metric, wanted.interface));
+    // Where there isn't room for all, no family goes without.
+    if let Some(first) = wanted.iter().position(|wanted| wanted.address.is_ipv6()).filter(|first| *first > 1)
+    {
+        let best = wanted.remove(first);
+        wanted.insert(1, best);
+    }
     (wanted, notes)
 }
 
