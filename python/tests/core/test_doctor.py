@@ -68,7 +68,11 @@ def test_a_server_with_mptcp_is_too(tmp_path: pathlib.Path) -> None:
 
 
 def test_it_is_what_the_program_says() -> None:
-    program = [sys.executable, "-c", "import sys; from mphttp._mphttp import run_program; sys.exit(run_program(sys.argv))"]
+    program = [
+        sys.executable,
+        "-c",
+        "import sys; from mphttp._mphttp import run_program; sys.exit(run_program(sys.argv))",
+    ]
     for arguments, server in (([], False), (["--server"], True)):
         done = subprocess.run(
             [*program, "doctor", "--json", *arguments], stdout=subprocess.PIPE, timeout=60, check=False
@@ -95,7 +99,9 @@ def test_a_signal_ends_it() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         code = "import mphttp, sys; print(1, flush=True); mphttp.doctor(sys.argv[1])"
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/"
-        child = subprocess.Popen([sys.executable, "-c", code, url], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        child = subprocess.Popen(
+            [sys.executable, "-c", code, url], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
         assert child.stdout is not None
         child.stdout.readline()
         # It has connected, and waits for an answer.
