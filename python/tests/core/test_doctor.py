@@ -105,10 +105,11 @@ def test_a_signal_ends_it() -> None:
         assert child.stdout is not None
         child.stdout.readline()
         # It has connected, and waits for an answer.
-        silent.accept()
+        connection, _ = silent.accept()
         child.send_signal(signal.SIGINT)
         start = time.monotonic()
         _, err = child.communicate(timeout=60)
+        connection.close()
         assert b"KeyboardInterrupt" in err
         # Much less than the patience of the doctor itself.
         assert time.monotonic() - start < 3.5

@@ -7,7 +7,7 @@ use std::{
 
 use http::header::VIA;
 use mptcp_paths::doctor::{Counters, Facts, Outcome, PathShare, Probe, Trial};
-use mptcp_socket::{Memory, Protocol, Transport};
+use mptcp_socket::{Memory, Protocol, Spoken, Transport};
 use url::Url;
 
 use super::{Doctor, outcome};
@@ -21,6 +21,9 @@ const REPEAT_FOR: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(50);
 /// Enough to see whether options survive the handshake.
 const PROBE_BYTES: u64 = 64 << 10;
+/// How often to look at what the paths have carried, and up to how many bytes at every piece.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+const LOOK_CLOSELY: u64 = 1 << 20;
 /// More interfaces than MPTCP has places for endpoints needn't be tried.
 const MOST_PROBES: usize = 8;
 
@@ -94,8 +97,8 @@ async fn transfer(
         let read = read(response, left_bytes, left_time).await;
         trial.bytes += read.bytes;
         trial.elapsed = start.elapsed();
-        trial.outcome = if read.fell_back { Some(Outcome::FellBack) } else { outcome(read.transport.spoken) };
-        trial.paths = shares(&read.transport);
+        trial.outcome = if read.fell_back { Some(Outcome::FellBack) } else { outcome(read.spoken) };
+        trial.paths = read.paths;
         let is_mptcp = trial.outcome == Some(Outcome::Mptcp);
         let enough = trial.bytes >= doctor.most_bytes || trial.elapsed >= doctor.most_time.min(REPEAT_FOR);
         if !is_mptcp || !read.whole || enough || trial.used_interfaces().len() > 1 || count == MOST_REQUESTS {
@@ -111,16 +114,24 @@ struct Read {
     bytes: u64,
     whole: bool,
     fell_back: bool,
-    transport: Transport,
+    spoken: Spoken,
+    paths: Vec<PathShare>,
 }
 
 async fn read(mut response: Response, most_bytes: u64, most_time: Duration) -> Read {
     let watch = response.watch();
     let (mut bytes, mut whole, mut fell_back) = (0, false, false);
+    let (mut seen, mut looked) = (shares(&watch.transport()), Instant::now());
     let reading = async {
         while bytes < most_bytes {
             match response.chunk().await {
-                Ok(Some(piece)) => bytes += piece.len() as u64,
+                Ok(Some(piece)) => {
+                    // The kernel forgets what paths have carried when the server closes the connection after the body.
+                    if bytes < LOOK_CLOSELY || looked.elapsed() >= LOOK_EVERY {
+                        (seen, looked) = (shares(&watch.transport()), Instant::now());
+                    }
+                    bytes += piece.len() as u64;
+                }
                 Ok(None) => {
                     whole = true;
                     break;
@@ -135,13 +146,18 @@ async fn read(mut response: Response, most_bytes: u64, most_time: Duration) -> R
     // Time that is over is no failure: enough was seen.
     let _ = tokio::time::timeout(most_time, reading).await;
     let transport = watch.transport();
-    Read { bytes, whole, fell_back, transport }
+    let last = shares(&transport);
+    let sum = |paths: &[PathShare]| paths.iter().map(|path| path.received).sum::<u64>();
+    let paths = if sum(&last) < sum(&seen) { seen } else { last };
+    Read { bytes, whole, fell_back, spoken: transport.spoken, paths }
 }
 
 /// What each path has carried, those that are gone included.
 fn shares(transport: &Transport) -> Vec<PathShare> {
     let paths = transport.paths.iter().chain(&transport.gone);
+    // One that has been taken down stays listed for a while, without its ports and figures.
     paths
+        .filter(|path| path.remote.is_none_or(|remote| remote.port() != 0))
         .map(|path| PathShare {
             interface: path.interface.clone(),
             local: path.local.map(|local| plain(local).ip()),
@@ -180,7 +196,7 @@ async fn probe(
     let outcome = match client.build()?.get(url).send().await {
         Ok(response) => {
             let read = read(response, PROBE_BYTES, PATIENCE).await;
-            if read.fell_back { Some(Outcome::FellBack) } else { outcome(read.transport.spoken) }
+            if read.fell_back { Some(Outcome::FellBack) } else { outcome(read.spoken) }
         }
         Err(error) => Some(failure(error)?),
     };
