@@ -6,6 +6,8 @@
 - :mod:`mphttp.requests`, :mod:`mphttp.urllib3`, :mod:`mphttp.httpx`, :mod:`mphttp.aiohttp`, :mod:`mphttp.niquests`: other
   clients, each of which must be installed by itself;
 - :func:`download`: a body over every link, and through the loss of any;
+- :func:`doctor`: why there is no MPTCP, or only one path, and what mends it;
+- :func:`paths`: which addresses of this host MPTCP uses, and what they stand on;
 - :func:`install`, or ``python -m mphttp script.py``: for programs that know nothing of this.
 
 :func:`transport` says what a connected socket really speaks, why, and over which paths. Importing this package imports
@@ -19,6 +21,7 @@ import os as _os
 
 from . import _mphttp
 from ._ask import host_support, transport
+from ._doctor import Examination, Finding, PathShare, Probe, Transfer, Unseen, doctor
 from ._download import Downloaded, Leftover, Progress, download, leftover
 from ._errors import (
     ChecksumError,
@@ -30,6 +33,7 @@ from ._errors import (
 )
 from ._install import install, installed, uninstall
 from ._mphttp import Path, Transport
+from ._paths import paths
 from ._words import Protocol, ProtocolLike, Reason
 
 __version__ = _mphttp.version()
@@ -39,22 +43,30 @@ __all__ = [
     "DownloadError",
     "DownloadTimeout",
     "Downloaded",
+    "Examination",
     "FellBackError",
+    "Finding",
     "Leftover",
     "NotMptcpError",
     "Path",
+    "PathShare",
+    "Probe",
     "Progress",
     "Protocol",
     "ProtocolLike",
     "Reason",
     "StatusError",
+    "Transfer",
     "Transport",
+    "Unseen",
     "__version__",
+    "doctor",
     "download",
     "host_support",
     "install",
     "installed",
     "leftover",
+    "paths",
     "transport",
     "uninstall",
 ]

@@ -15,12 +15,14 @@ __all__ = [
     "connect",
     "connect_async",
     "default_protocol",
+    "doctor",
     "download",
     "explain",
     "host_support",
     "leftover",
     "listen",
     "parse_protocol",
+    "paths",
     "reasons",
     "remedy",
     "run_program",
@@ -114,7 +116,9 @@ def download(
     done: Callable[[], object],
     readable: Callable[[], object] | None = None,
 ) -> Downloading: ...
+def doctor(url: str | None, server: bool, cafile: str | None, verify: bool) -> str: ...
 def leftover(path: str) -> tuple[int, int] | None: ...
+def paths() -> str: ...
 def version() -> str: ...
 def parse_protocol(word: str) -> str: ...
 def default_protocol() -> str: ...

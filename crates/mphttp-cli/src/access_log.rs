@@ -255,7 +255,8 @@ struct Json<'a> {
     seconds: f64,
 }
 
-const RFC3339: &[BorrowedFormatItem<'_>] =
+/// Times for programs: UTC, to the millisecond.
+pub const RFC3339: &[BorrowedFormatItem<'_>] =
     format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
 const CLF: &[BorrowedFormatItem<'_>] =
     format_description!("[day]/[month repr:short]/[year]:[hour]:[minute]:[second] +0000");

@@ -11,7 +11,8 @@ use clap_complete::Shell;
 use mphttp::Protocol;
 
 use crate::{
-    bench::BenchArgs, error_reporting::Failure, exit::Exit, get::GetArgs, serve::ServeArgs, top::TopArgs,
+    bench::BenchArgs, doctor::DoctorArgs, error_reporting::Failure, exit::Exit, get::GetArgs, paths::PathsArgs,
+    serve::ServeArgs, top::TopArgs,
 };
 
 /// HTTP in which the socket protocol is a choice: TCP, Multipath TCP with fallback, or Multipath TCP or nothing.
@@ -40,6 +41,15 @@ pub enum Verb {
     /// It downloads from a real server: choose one that may be loaded, and limits that your links bear.
     #[command(after_long_help = Exit::HELP)]
     Bench(BenchArgs),
+    /// Say why MPTCP, or its second path, does not work, and what mends it.
+    ///
+    /// Looks at this host: the kernel, sysctls, endpoints, limits, routes, interfaces. With a URL also at the way there:
+    /// a transfer of up to 16 MB or 5 seconds over all paths, and a request through each interface alone. Needs no
+    /// privilege, changes nothing without --fix, and says what it could not see.
+    #[command(after_long_help = crate::doctor::HELP)]
+    Doctor(DoctorArgs),
+    /// See which of this host's addresses Multipath TCP uses, change that, or have it kept right.
+    Paths(PathsArgs),
     /// See the main job done: two hosts, two links, one file over TCP, over MPTCP, and while a link dies.
     ///
     /// Needs no privilege and leaves nothing behind: hosts and links are network namespaces of this process.

@@ -48,8 +48,11 @@ pub enum Exit {
     TooLarge = 100,
     /// The body is not the one that its checksum names.
     Checksum = 102,
-    /// `--protocol mptcp-only` was given, and the connection speaks TCP, or this host can't do MPTCP.
+    /// `--protocol mptcp-only` was given, and the connection speaks TCP, or this host can't do MPTCP; `doctor`: MPTCP
+    /// doesn't work.
     NotMptcp = 120,
+    /// `doctor`: MPTCP works, and something keeps it from being what it could be.
+    Findings = 121,
     /// Ended by SIGHUP, with a transfer unfinished.
     HungUp = 129,
     /// Ended by SIGINT, with a transfer unfinished.
@@ -84,7 +87,8 @@ Exit codes:
    97  the proxy would not carry the request
   100  the response headers are too large
   102  the body does not have its checksum
-  120  --protocol mptcp-only could not be met
+  120  --protocol mptcp-only could not be met; doctor: MPTCP does not work
+  121  doctor: MPTCP works, and there are findings
   129  ended by SIGHUP
   130  ended by SIGINT (Ctrl-C)
   143  ended by SIGTERM";
@@ -115,6 +119,7 @@ Exit codes:
             Self::TooLarge => "too-large",
             Self::Checksum => "checksum",
             Self::NotMptcp => "not-mptcp",
+            Self::Findings => "findings",
             Self::HungUp => "hung-up",
             Self::Interrupted => "interrupted",
             Self::Terminated => "terminated",

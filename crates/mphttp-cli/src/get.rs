@@ -223,7 +223,8 @@ fn remote_name(url: &str) -> Option<PathBuf> {
     usable.then(|| PathBuf::from(name))
 }
 
-/// The signals that end a transfer, with no file left behind, and a screen, with the terminal as it was.
+/// The signals that end a transfer, with no file left behind, a screen, with the terminal as it was, or what else has to be
+/// put back.
 pub struct Signals {
     interrupt: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,
@@ -240,7 +241,7 @@ impl Signals {
         })
     }
 
-    /// The first that comes.
+    /// Waits for the first; gives the exit code for it.
     pub async fn any(mut self) -> Exit {
         tokio::select! {
             _ = self.interrupt.recv() => Exit::Interrupted,

@@ -9,11 +9,13 @@ mod bench;
 mod cli;
 #[cfg(target_os = "linux")]
 mod demo;
+mod doctor;
 mod error_reporting;
 mod exit;
 mod get;
 mod looks;
 mod picture;
+mod paths;
 mod serve;
 mod serve_uploads;
 mod top;
@@ -52,6 +54,8 @@ fn verb(cli: Cli) -> anyhow::Result<()> {
         Verb::Serve(args) => serve::run(args),
         Verb::Top(args) => top::run(&args),
         Verb::Bench(args) => bench::run(&args),
+        Verb::Doctor(args) => doctor::run(&args),
+        Verb::Paths(args) => paths::run(args),
         #[cfg(target_os = "linux")]
         Verb::Demo(args) => demo::demo(&args),
         Verb::Completions { shell } => cli::completions(shell),

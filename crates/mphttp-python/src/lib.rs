@@ -5,9 +5,11 @@
 
 mod aio;
 mod blocking;
+mod doctor;
 mod download;
 mod errors;
 mod known;
+mod paths;
 mod request;
 mod transport;
 mod words;
@@ -21,8 +23,10 @@ mod _mphttp {
     use super::{
         aio::{Connecting, connect_async, shutdown},
         blocking::{connect, listen, socket},
+        doctor::doctor,
         download::{Downloading, download, leftover},
         known::{accepted, after_fork_in_child},
+        paths::paths,
         program::run_program,
         transport::{Path, Transport, transport, unseen},
         words::{default_protocol, explain, host_support, parse_protocol, reasons, remedy, version},

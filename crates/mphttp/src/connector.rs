@@ -38,7 +38,7 @@ use hyper_util::{
     client::legacy::connect::{Connected, Connection},
     rt::TokioIo,
 };
-use mptcp_socket::{Connect, Protocol, SocketOptions, Transport, Watch, Watched};
+use mptcp_socket::{Connect, Memory, Protocol, SocketOptions, Transport, Watch, Watched};
 use tokio::net::TcpStream;
 use tower_service::Service;
 
@@ -58,6 +58,7 @@ pub struct Connector {
     local: Option<IpAddr>,
     options: SocketOptions,
     overrides: Overrides,
+    memory: Memory,
 }
 
 /// Addresses by name, lower case, and by port where one was given; shared, for connectors are cloned a lot.
@@ -76,6 +77,7 @@ impl Connector {
             local: None,
             options,
             overrides: Overrides::default(),
+            memory: Memory::global(),
         }
     }
 
@@ -128,6 +130,13 @@ impl Connector {
         self
     }
 
+    /// The memory of destinations whose way swallows or resets MPTCP, in place of the one that the process shares.
+    #[must_use]
+    pub fn memory(mut self, memory: Memory) -> Self {
+        self.memory = memory;
+        self
+    }
+
     /// Uses these addresses for a host name instead of asking the resolver. Port 0 stands for the URL's port.
     #[must_use]
     pub fn resolve(self, host: &str, addresses: impl IntoIterator<Item = SocketAddr>) -> Self {
@@ -163,7 +172,8 @@ impl Connector {
     }
 
     fn plan(&self) -> Connect {
-        let mut connect = Connect::new(self.protocol).options(self.options.clone());
+        let mut connect =
+            Connect::new(self.protocol).options(self.options.clone()).memory(self.memory.clone());
         if let Some(limit) = self.timeout {
             connect = connect.timeout(limit);
         }

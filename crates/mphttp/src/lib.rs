@@ -6,6 +6,7 @@
 mod body;
 pub mod client;
 pub mod connector;
+pub mod doctor;
 pub mod download;
 mod error;
 pub mod files;

@@ -48,6 +48,34 @@ pub enum Error {
         message: Option<String>,
     },
 
+    /// There are as many endpoints as the kernel allows.
+    #[error(
+        "there are {} endpoints already, and the kernel takes no more; delete one first",
+        crate::Limits::MAX
+    )]
+    Full,
+
+    /// No endpoint has this address.
+    #[error("there is no endpoint with the address {0}; `mphttp paths` lists those there are")]
+    NoEndpoint(IpAddr),
+
+    /// The kernel is too old for what was asked.
+    #[error("this kernel doesn't know {what}; {since} or newer does")]
+    Lacks {
+        /// What was asked for.
+        what: &'static str,
+        /// The first version that has it.
+        since: &'static str,
+    },
+
+    /// Somebody else manages the paths of this host.
+    #[error("{0}")]
+    Managed(crate::auto::Rival),
+
+    /// Somebody else deletes endpoints as often as they are made.
+    #[error("something keeps deleting the endpoint {0}; find out what (another path manager?) and stop it")]
+    TakenAway(IpAddr),
+
     /// The kernel refused for another reason.
     #[error("the kernel refused to {doing}: {source}{}", detail(.message))]
     Refused {
@@ -57,6 +85,18 @@ pub enum Error {
         source: io::Error,
         /// The kernel's own words (extended ack), if it gave any.
         message: Option<String>,
+    },
+
+    /// A sysctl could not be written.
+    #[error(
+        "can't write the sysctl {name}: {source}; check that /proc/sys is writable (in containers it often isn't)"
+    )]
+    Sysctl {
+        /// Its name, with slashes.
+        name: String,
+        /// What the kernel said.
+        #[source]
+        source: io::Error,
     },
 
     /// The kernel's answer is not what `<linux/mptcp_pm.h>` describes.

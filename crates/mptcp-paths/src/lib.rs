@@ -6,6 +6,9 @@
 //! netlink (family `mptcp_pm`, `<linux/mptcp_pm.h>`, RFC 8684 section 3.4 for what goes over the wire). It
 //! does what `ip mptcp endpoint` and `ip mptcp limits` do, without needing those programs.
 //!
+//! Beside it: the [interfaces, addresses, routes and rules](Snapshot) that endpoints stand on, the [sysctls](Settings),
+//! [events](PathEvents) of connections and [of the host](HostEvents), and endpoints that [follow the host](auto).
+//!
 //! Reading is open to everyone; changing needs `CAP_NET_ADMIN` in the network namespace.
 //!
 //! ```no_run
@@ -28,8 +31,18 @@
 //! Everything builds on systems without MPTCP; there [`PathManager::open`] says [`Error::Unsupported`].
 
 pub mod connections;
+pub mod auto;
+pub mod doctor;
 mod endpoint;
 mod error;
+mod events;
+#[cfg(all(test, any(target_os = "linux", target_os = "android")))]
+mod fuzz_tests;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod listen;
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+#[path = "listen_elsewhere.rs"]
+mod listen;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod manager;
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
@@ -40,9 +53,27 @@ mod message;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 #[doc(hidden)]
 pub mod netlink;
+mod overview;
+mod prefix;
 mod routes;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod rtnl;
+mod settings;
+mod snapshot;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod source_routes;
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+#[path = "source_routes_elsewhere.rs"]
+mod source_routes;
 
-pub use endpoint::{Endpoint, EndpointFlags, Limits};
+pub use endpoint::{Endpoint, EndpointFlags, FlagChange, Limits};
 pub use error::Error;
+pub use events::{Connection, HostEvent, InterfaceAddress, PathEvent, Reset, Subflow};
+pub use listen::{HostEvents, PathEvents};
 pub use manager::PathManager;
+pub use overview::Overview;
+pub use prefix::Prefix;
 pub use routes::{WayOut, ways_out};
+pub use settings::{ManagerKind, Settings};
+pub use snapshot::{Address, Hop, Interface, OperState, Route, RouteKind, Rule, RuleAction, Scope, Snapshot};
+use source_routes::SourceRoutes;

@@ -1,16 +1,23 @@
 //! The path manager itself: requests to the kernel in our own types.
 
 use std::io;
+use std::net::IpAddr;
 
 use netlink_packet_core::NLM_F_DUMP;
 use netlink_packet_generic::GenlMessage;
-use netlink_packet_generic::ctrl::nlas::GenlCtrlAttrs;
+use netlink_packet_generic::ctrl::nlas::{GenlCtrlAttrs, McastGrpAttrs};
 use netlink_packet_generic::ctrl::{GenlCtrl, GenlCtrlCmd};
 use netlink_sys::protocols::NETLINK_GENERIC;
 
 use crate::message::{self, Attribute, Message};
 use crate::netlink::{self, Netlink};
-use crate::{Endpoint, Error, Limits};
+use crate::{Endpoint, Error, FlagChange, Limits, ManagerKind, Settings};
+
+// Of Linux on x86, ARM, RISC-V and nearly all others, whose names std has no kind for.
+const EBUSY: i32 = 16;
+const EEXIST: i32 = 17;
+const ERANGE: i32 = 34;
+const EOPNOTSUPP: i32 = 95;
 
 const READ_ENDPOINTS: &str = "list the MPTCP endpoints";
 const READ_LIMITS: &str = "read the MPTCP limits";
@@ -31,21 +38,15 @@ impl PathManager {
     pub fn open() -> Result<Self, Error> {
         let mut netlink =
             Netlink::open(NETLINK_GENERIC).map_err(|error| explain(error, "open the path manager"))?;
-        let question = GenlCtrl {
-            cmd: GenlCtrlCmd::GetFamily,
-            nlas: vec![GenlCtrlAttrs::FamilyName(message::FAMILY.to_owned())],
-        };
-        let answers = match netlink.request(GenlMessage::from_payload(question), 0) {
-            Err(error) if is(&error, io::ErrorKind::NotFound) => return Err(Error::NoFamily),
-            other => other.map_err(|error| explain(error, "look up the path manager"))?,
-        };
-        let family =
-            answers.iter().flat_map(|answer| &answer.payload.nlas).find_map(|attribute| match attribute {
-                GenlCtrlAttrs::FamilyId(id) => Some(*id),
-                _ => None,
-            });
-        let family = family.ok_or_else(|| Error::Malformed("a family without an identifier".into()))?;
+        let family = look_up(&mut netlink)?.id;
         Ok(PathManager { netlink, family })
+    }
+
+    /// Who manages the paths of new connections in the calling thread's network namespace: endpoints and limits are
+    /// of use to the kernel's path manager alone. `None` without MPTCP.
+    #[must_use]
+    pub fn kind() -> Option<ManagerKind> {
+        Settings::read().manager()
     }
 
     /// The endpoints of the namespace, in the kernel's order.
@@ -75,12 +76,83 @@ impl PathManager {
         let attributes = vec![Attribute::Endpoint(endpoint.clone())];
         match self.request(message::ADD_ADDR, attributes, 0) {
             Err(netlink::Error::Refused { source, message })
-                if source.kind() == io::ErrorKind::AlreadyExists =>
+                if matches!(source.raw_os_error(), Some(EEXIST | EBUSY)) =>
             {
-                Err(Error::Exists { address: endpoint.address, message })
+                return Err(Error::Exists { address: endpoint.address, message });
             }
-            other => other.map(drop).map_err(|error| explain(error, "add an MPTCP endpoint")),
+            Err(netlink::Error::Refused { source, .. }) if source.raw_os_error() == Some(ERANGE) => {
+                return Err(Error::Full);
+            }
+            other => other.map(drop).map_err(|error| explain(error, "add an MPTCP endpoint"))?,
         }
+        // A kernel drops flags that it doesn't know without a word.
+        let asked = endpoint.flags;
+        let Some(made) = self.endpoints()?.into_iter().find(|made| made.is_at(endpoint)) else {
+            return Ok(());
+        };
+        for (lost, what, since) in [
+            (asked.laminar && !made.flags.laminar, "laminar endpoints", "Linux 6.18"),
+            (asked.fullmesh && !made.flags.fullmesh, "fullmesh endpoints", "Linux 5.15"),
+        ] {
+            if lost {
+                made.id.map_or(Ok(()), |id| self.delete(id))?;
+                return Err(Error::Lacks { what, since });
+            }
+        }
+        Ok(())
+    }
+
+    /// The endpoint with this identifier.
+    ///
+    /// # Errors
+    /// Those of [`PathManager::endpoints`].
+    pub fn endpoint(&mut self, id: u8) -> Result<Option<Endpoint>, Error> {
+        Ok(self.endpoints()?.into_iter().find(|endpoint| endpoint.id == Some(id)))
+    }
+
+    /// Changes flags of the endpoint with this identifier in place.
+    ///
+    /// # Errors
+    /// [`Error::Permission`] without `CAP_NET_ADMIN`, [`Error::Refused`] if there is no such endpoint or it can't have
+    /// the flag (`fullmesh` with `signal`), [`Error::Lacks`] on Linux 5.11 and older.
+    pub fn change(&mut self, id: u8, change: FlagChange) -> Result<(), Error> {
+        const DOING: &str = "change the flags of an MPTCP endpoint";
+        let Some(endpoint) = self.endpoint(id)? else {
+            let source = io::Error::from(io::ErrorKind::NotFound);
+            return Err(Error::Refused { doing: DOING, source, message: Some(format!("no endpoint {id}")) });
+        };
+        // By its address: finding it by its identifier alone came later.
+        let flags = change.apply(endpoint.flags);
+        let attributes = vec![Attribute::Endpoint(Endpoint { flags, ..endpoint })];
+        match self.request(message::SET_FLAGS, attributes, 0) {
+            Err(netlink::Error::Refused { source, .. }) if source.raw_os_error() == Some(EOPNOTSUPP) => {
+                Err(Error::Lacks { what: "changing the flags of an endpoint", since: "Linux 5.12" })
+            }
+            other => other.map(drop).map_err(|error| explain(error, DOING)),
+        }
+    }
+
+    /// Deletes the endpoint with this address (and port, if it has one); the subflows from it are closed.
+    ///
+    /// # Errors
+    /// [`Error::NoEndpoint`] if there is none, [`Error::Permission`] without `CAP_NET_ADMIN`.
+    pub fn delete_address(&mut self, address: IpAddr, port: Option<u16>) -> Result<(), Error> {
+        let endpoints = self.endpoints()?;
+        let found = endpoints.iter().find(|endpoint| endpoint.address == address && endpoint.port == port);
+        let id = found.and_then(|endpoint| endpoint.id).ok_or(Error::NoEndpoint(address))?;
+        self.delete(id)
+    }
+
+    /// Closes the first subflow of every connection that began at this local address, whether there is an endpoint
+    /// for it or not. A connection without another path is lost, if it gets none within
+    /// [`Settings::close_timeout`](crate::Settings::close_timeout).
+    ///
+    /// # Errors
+    /// [`Error::Permission`] without `CAP_NET_ADMIN`, [`Error::Refused`] before Linux 5.12.
+    pub fn close_first_subflows(&mut self, address: IpAddr) -> Result<(), Error> {
+        self.request(message::DEL_ADDR, vec![Attribute::FirstSubflow(address)], 0)
+            .map(drop)
+            .map_err(|error| explain(error, "close first subflows"))
     }
 
     /// Deletes the endpoint with this identifier; the subflows from its address are closed.
@@ -93,14 +165,17 @@ impl PathManager {
             .map_err(|error| explain(error, "delete an MPTCP endpoint"))
     }
 
-    /// Deletes every endpoint.
+    /// Deletes every endpoint; the subflows from their addresses are closed. The limits stay.
     ///
     /// # Errors
     /// [`Error::Permission`] without `CAP_NET_ADMIN`.
     pub fn flush(&mut self) -> Result<(), Error> {
+        let limits = self.limits()?;
         self.request(message::FLUSH_ADDRS, vec![], 0)
             .map(drop)
-            .map_err(|error| explain(error, "delete the MPTCP endpoints"))
+            .map_err(|error| explain(error, "delete the MPTCP endpoints"))?;
+        // Some kernels set the announced addresses that are accepted back to 0.
+        if self.limits()? == limits { Ok(()) } else { self.set_limits(limits) }
     }
 
     /// The limits of the namespace.
@@ -149,11 +224,53 @@ impl PathManager {
     }
 }
 
+/// The generic netlink family `mptcp_pm` of this kernel.
+pub(crate) struct Family {
+    /// What its messages are marked with.
+    pub(crate) id: u16,
+    /// The multicast group of its events.
+    pub(crate) events: Option<u32>,
+}
+
+/// Asks the kernel for the family.
+pub(crate) fn look_up(netlink: &mut Netlink) -> Result<Family, Error> {
+    let question = GenlCtrl {
+        cmd: GenlCtrlCmd::GetFamily,
+        nlas: vec![GenlCtrlAttrs::FamilyName(message::FAMILY.to_owned())],
+    };
+    let answers = match netlink.request(GenlMessage::from_payload(question), 0) {
+        Err(error) if is(&error, io::ErrorKind::NotFound) => return Err(Error::NoFamily),
+        other => other.map_err(|error| explain(error, "look up the path manager"))?,
+    };
+    let (mut id, mut events) = (None, None);
+    for attribute in answers.iter().flat_map(|answer| &answer.payload.nlas) {
+        match attribute {
+            GenlCtrlAttrs::FamilyId(number) => id = Some(*number),
+            GenlCtrlAttrs::McastGroups(groups) => {
+                let is_ours = |group: &&Vec<McastGrpAttrs>| {
+                    group.iter().any(|attribute| {
+                        matches!(attribute, McastGrpAttrs::Name(name) if name == message::EVENT_GROUP)
+                    })
+                };
+                events = groups.iter().find(is_ours).and_then(|group| {
+                    group.iter().find_map(|attribute| match attribute {
+                        McastGrpAttrs::Id(number) => Some(*number),
+                        _ => None,
+                    })
+                });
+            }
+            _ => {}
+        }
+    }
+    let id = id.ok_or_else(|| Error::Malformed("a family without an identifier".into()))?;
+    Ok(Family { id, events })
+}
+
 fn is(error: &netlink::Error, kind: io::ErrorKind) -> bool {
     matches!(error, netlink::Error::Refused { source, .. } if source.kind() == kind)
 }
 
-fn explain(error: netlink::Error, doing: &'static str) -> Error {
+pub(crate) fn explain(error: netlink::Error, doing: &'static str) -> Error {
     match error {
         netlink::Error::Socket(error) => Error::Netlink(error),
         netlink::Error::Malformed(what) => Error::Malformed(what),

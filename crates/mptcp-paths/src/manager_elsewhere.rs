@@ -1,8 +1,9 @@
 //! The path manager of systems that have none: it can't be opened, so nothing else can be called.
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 
-use crate::{Endpoint, Error, Limits};
+use crate::{Endpoint, Error, FlagChange, Limits, ManagerKind};
 
 /// The MPTCP path manager of a network namespace; this operating system has none.
 #[derive(Debug)]
@@ -15,6 +16,12 @@ impl PathManager {
     /// [`Error::Unsupported`].
     pub fn open() -> Result<Self, Error> {
         Err(Error::Unsupported)
+    }
+
+    /// Always `None` here.
+    #[must_use]
+    pub fn kind() -> Option<ManagerKind> {
+        None
     }
 
     /// The endpoints of the namespace.
@@ -30,6 +37,38 @@ impl PathManager {
     /// # Errors
     /// None can arise: there is no value to call this on.
     pub fn add(&mut self, _endpoint: &Endpoint) -> Result<(), Error> {
+        match self.0 {}
+    }
+
+    /// The endpoint with this identifier.
+    ///
+    /// # Errors
+    /// None can arise: there is no value to call this on.
+    pub fn endpoint(&mut self, _id: u8) -> Result<Option<Endpoint>, Error> {
+        match self.0 {}
+    }
+
+    /// Changes flags of an endpoint.
+    ///
+    /// # Errors
+    /// None can arise: there is no value to call this on.
+    pub fn change(&mut self, _id: u8, _change: FlagChange) -> Result<(), Error> {
+        match self.0 {}
+    }
+
+    /// Deletes the endpoint with this address.
+    ///
+    /// # Errors
+    /// None can arise: there is no value to call this on.
+    pub fn delete_address(&mut self, _address: IpAddr, _port: Option<u16>) -> Result<(), Error> {
+        match self.0 {}
+    }
+
+    /// Closes first subflows.
+    ///
+    /// # Errors
+    /// None can arise: there is no value to call this on.
+    pub fn close_first_subflows(&mut self, _address: IpAddr) -> Result<(), Error> {
         match self.0 {}
     }
 

@@ -11,6 +11,7 @@ use netlink_packet_generic::{GenlFamily, GenlHeader};
 use crate::{Endpoint, EndpointFlags};
 
 pub(crate) const FAMILY: &str = "mptcp_pm";
+pub(crate) const EVENT_GROUP: &str = "mptcp_pm_events";
 const VERSION: u8 = 1;
 
 // enum mptcp_pm_cmd
@@ -20,6 +21,7 @@ pub(crate) const GET_ADDR: u8 = 3;
 pub(crate) const FLUSH_ADDRS: u8 = 4;
 pub(crate) const SET_LIMITS: u8 = 5;
 pub(crate) const GET_LIMITS: u8 = 6;
+pub(crate) const SET_FLAGS: u8 = 7;
 
 // MPTCP_PM_ATTR_*
 const ATTR_ADDR: u16 = 1;
@@ -57,6 +59,8 @@ pub(crate) enum Attribute {
     Endpoint(Endpoint),
     /// An endpoint named by its identifier alone, as DEL_ADDR takes it.
     EndpointId(u8),
+    /// The first subflows of connections from this address, as DEL_ADDR takes them: they have the identifier 0.
+    FirstSubflow(IpAddr),
     AddAddrAccepted(u32),
     Subflows(u32),
 }
@@ -120,21 +124,30 @@ impl Attribute {
         match self {
             Attribute::Endpoint(endpoint) => nest(ATTR_ADDR, &endpoint_nlas(endpoint)),
             Attribute::EndpointId(id) => nest(ATTR_ADDR, &[u8_nla(ADDR_ID, *id)]),
+            Attribute::FirstSubflow(address) => {
+                let mut nlas = address_nlas(*address);
+                nlas.push(u8_nla(ADDR_ID, 0));
+                nest(ATTR_ADDR, &nlas)
+            }
             Attribute::AddAddrAccepted(count) => u32_nla(ATTR_RCV_ADD_ADDRS, *count),
             Attribute::Subflows(count) => u32_nla(ATTR_SUBFLOWS, *count),
         }
     }
 }
 
-fn endpoint_nlas(endpoint: &Endpoint) -> Vec<DefaultNla> {
-    let mut nlas = match endpoint.address {
+fn address_nlas(address: IpAddr) -> Vec<DefaultNla> {
+    match address {
         IpAddr::V4(address) => {
             vec![u16_nla(ADDR_FAMILY, AF_INET), DefaultNla::new(ADDR_ADDR4, address.octets().to_vec())]
         }
         IpAddr::V6(address) => {
             vec![u16_nla(ADDR_FAMILY, AF_INET6), DefaultNla::new(ADDR_ADDR6, address.octets().to_vec())]
         }
-    };
+    }
+}
+
+fn endpoint_nlas(endpoint: &Endpoint) -> Vec<DefaultNla> {
+    let mut nlas = address_nlas(endpoint.address);
     nlas.push(u32_nla(ADDR_FLAGS, flags_to_bits(endpoint.flags)));
     nlas.extend(endpoint.id.map(|id| u8_nla(ADDR_ID, id)));
     // In host byte order, unlike ports elsewhere.
@@ -194,67 +207,5 @@ fn u32_nla(kind: u16, value: u32) -> DefaultNla {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn flags_have_the_kernels_bits() {
-        let none = EndpointFlags::default();
-        assert_eq!(flags_to_bits(EndpointFlags { signal: true, ..none }), 1);
-        assert_eq!(flags_to_bits(EndpointFlags { subflow: true, ..none }), 2);
-        assert_eq!(flags_to_bits(EndpointFlags { backup: true, ..none }), 4);
-        assert_eq!(flags_to_bits(EndpointFlags { fullmesh: true, ..none }), 8);
-        assert_eq!(flags_to_bits(EndpointFlags { implicit: true, ..none }), 16);
-        assert_eq!(flags_to_bits(EndpointFlags { laminar: true, ..none }), 32);
-    }
-
-    #[test]
-    fn every_combination_of_flags_survives_the_way_through_bits() {
-        for bits in 0..64 {
-            assert_eq!(flags_to_bits(flags_from_bits(bits)), bits);
-        }
-        assert_eq!(flags_from_bits(1 << 30), EndpointFlags::default());
-    }
-
-    fn round_trip(message: &Message) -> Message {
-        let mut buffer = vec![0; message.buffer_len()];
-        message.emit(&mut buffer);
-        let header = GenlHeader { cmd: message.command, version: VERSION };
-        Message::parse_with_param(&buffer, header).expect("what we emit, we can parse")
-    }
-
-    #[test]
-    fn endpoints_survive_the_way_through_bytes() {
-        let flags = EndpointFlags { subflow: true, fullmesh: true, ..EndpointFlags::default() };
-        for address in [IpAddr::from([192, 0, 2, 1]), IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, 1])] {
-            let endpoint = Endpoint { address, port: Some(8080), id: Some(7), interface: Some(3), flags };
-            let message = Message { command: ADD_ADDR, attributes: vec![Attribute::Endpoint(endpoint)] };
-            assert_eq!(round_trip(&message), message);
-        }
-    }
-
-    #[test]
-    fn an_endpoint_without_an_address_is_an_error_not_a_panic() {
-        let message = Message { command: DEL_ADDR, attributes: vec![Attribute::EndpointId(1)] };
-        let mut buffer = vec![0; message.buffer_len()];
-        message.emit(&mut buffer);
-        let header = GenlHeader { cmd: DEL_ADDR, version: VERSION };
-        assert!(Message::parse_with_param(&buffer, header).is_err());
-    }
-
-    #[test]
-    fn no_truncation_of_a_message_panics() {
-        let endpoint = Endpoint::new(IpAddr::from([192, 0, 2, 1]), EndpointFlags::default());
-        let message = Message {
-            command: GET_ADDR,
-            attributes: vec![Attribute::Endpoint(endpoint), Attribute::Subflows(2)],
-        };
-        let mut buffer = vec![0; message.buffer_len()];
-        message.emit(&mut buffer);
-        let header = GenlHeader { cmd: GET_ADDR, version: VERSION };
-        for length in 1..buffer.len() {
-            let parsed = Message::parse_with_param(&buffer[..length], header);
-            assert!(parsed.map_or(true, |parsed| parsed != message));
-        }
-    }
-}
+#[path = "message_tests.rs"]
+mod tests;

@@ -1,12 +1,14 @@
 //! A blocking netlink conversation with the kernel: one request, all of its answers, the kernel's errors in
 //! its own words. Generic netlink and rtnetlink alike; what a request means is the caller's business.
 
+use std::collections::VecDeque;
 use std::fmt::Debug;
 use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
 use netlink_packet_core::{
-    NLM_F_ACK, NLM_F_ACK_TLVS, NLM_F_DUMP, NLM_F_REQUEST, NetlinkDeserializable, NetlinkHeader,
-    NetlinkMessage, NetlinkPayload, NetlinkSerializable, NlasIterator,
+    NLM_F_ACK, NLM_F_ACK_TLVS, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NetlinkDeserializable,
+    NetlinkHeader, NetlinkMessage, NetlinkPayload, NetlinkSerializable, NlasIterator,
 };
 use netlink_sys::{Socket, SocketAddr};
 
@@ -18,6 +20,13 @@ const NLMSGHDR: usize = 16;
 const NLMSGERR_ATTR_MSG: u16 = 1;
 // A dump is answered in at most this many datagrams: far above any table a host has, it bounds the loop.
 const MAX_DATAGRAMS: usize = 100_000;
+// A dump that a change tore apart (NLM_F_DUMP_INTR) is asked for again, this often in all.
+const MAX_ATTEMPTS: usize = 10;
+
+// How much the kernel keeps for a listener that is busy, in bytes.
+const LISTEN_BUFFER: u32 = 1024 * 1024;
+// Of Linux on all architectures but mips, alpha, parisc and sparc, which lose a listener's "lost" to an error.
+const ENOBUFS: i32 = 105;
 
 /// Why a request got no proper answer.
 #[derive(Debug, thiserror::Error)]
@@ -81,24 +90,33 @@ impl Netlink {
     where
         M: NetlinkSerializable + NetlinkDeserializable + Debug,
     {
-        self.sequence = self.sequence.wrapping_add(1);
         let mut header = NetlinkHeader::default();
         let dump = flags & NLM_F_DUMP == NLM_F_DUMP;
         header.flags = NLM_F_REQUEST | flags | if dump { 0 } else { NLM_F_ACK };
-        header.sequence_number = self.sequence;
         let mut packet = NetlinkMessage::new(header, NetlinkPayload::InnerMessage(message));
-        packet.finalize();
-        let mut bytes = vec![0; packet.buffer_len()];
-        packet.serialize(&mut bytes);
-        self.socket.send(&bytes, 0).map_err(Error::Socket)?;
-        self.answers()
+        let mut attempts = 0;
+        loop {
+            self.sequence = self.sequence.wrapping_add(1);
+            packet.header.sequence_number = self.sequence;
+            packet.finalize();
+            let mut bytes = vec![0; packet.buffer_len()];
+            packet.serialize(&mut bytes);
+            self.socket.send(&bytes, 0).map_err(Error::Socket)?;
+            let (answers, torn) = self.answers()?;
+            attempts += 1;
+            // A table that never stands still is told as well as it can be.
+            if !torn || attempts == MAX_ATTEMPTS {
+                return Ok(answers);
+            }
+        }
     }
 
-    fn answers<M>(&mut self) -> Result<Vec<M>, Error>
+    /// The answers, and whether the table changed while the kernel listed it.
+    fn answers<M>(&mut self) -> Result<(Vec<M>, bool), Error>
     where
         M: NetlinkDeserializable + Debug,
     {
-        let mut answers = Vec::new();
+        let (mut answers, mut torn) = (Vec::new(), false);
         let mut buffer = Vec::with_capacity(BUFFER);
         for _ in 0..MAX_DATAGRAMS {
             buffer.clear();
@@ -107,22 +125,18 @@ impl Netlink {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(Error::Socket(error)),
             }
-            let mut rest = buffer.as_slice();
-            while !rest.is_empty() {
-                let packet =
-                    NetlinkMessage::<M>::deserialize(rest).map_err(|e| Error::Malformed(e.to_string()))?;
-                let length =
-                    (packet.header.length as usize).next_multiple_of(4).max(NLMSGHDR).min(rest.len());
-                rest = rest.get(length..).unwrap_or_default();
+            for packet in messages::<M>(&buffer) {
+                let packet = packet.map_err(Error::Malformed)?;
                 // What is left of an earlier request that failed half-way.
                 if packet.header.sequence_number != self.sequence {
                     continue;
                 }
                 let flags = packet.header.flags;
+                torn |= flags & NLM_F_DUMP_INTR != 0;
                 match packet.payload {
                     NetlinkPayload::InnerMessage(message) => answers.push(message),
                     NetlinkPayload::Error(error) => {
-                        let Some(code) = error.code else { return Ok(answers) };
+                        let Some(code) = error.code else { return Ok((answers, torn)) };
                         let told = flags & NLM_F_ACK_TLVS != 0;
                         let attributes = if told { error.header.get(NLMSGHDR..) } else { None };
                         return Err(refused(code.get(), attributes.unwrap_or_default()));
@@ -130,7 +144,7 @@ impl Netlink {
                     NetlinkPayload::Done(done) if done.code < 0 => {
                         return Err(refused(done.code, &done.extended_ack));
                     }
-                    NetlinkPayload::Done(_) => return Ok(answers),
+                    NetlinkPayload::Done(_) => return Ok((answers, torn)),
                     NetlinkPayload::Overrun(_) => {
                         return Err(Error::Malformed("the kernel lost data".into()));
                     }
@@ -139,6 +153,109 @@ impl Netlink {
             }
         }
         Err(Error::Malformed("the answer doesn't end".into()))
+    }
+}
+
+/// The messages in a datagram, each understood or not. It ends, whatever the bytes are: every step consumes at least a
+/// header's length.
+pub(crate) fn messages<M>(datagram: &[u8]) -> impl Iterator<Item = Result<NetlinkMessage<M>, String>>
+where
+    M: NetlinkDeserializable,
+{
+    let mut rest = datagram;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        // `nlmsg_len` of `struct nlmsghdr`, which the kernel rounds up to the next message.
+        let told = rest.first_chunk().map_or(0, |length| u32::from_ne_bytes(*length) as usize);
+        let message = NetlinkMessage::<M>::deserialize(rest).map_err(|error| error.to_string());
+        let length = told.saturating_add(3) & !3;
+        rest = rest.get(length.max(NLMSGHDR)..).unwrap_or_default();
+        Some(message)
+    })
+}
+
+/// What a [`Listener`] hears.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Heard<M> {
+    /// A message and its type.
+    Message(u16, M),
+    /// A message that could not be understood.
+    Unknown,
+    /// The kernel dropped messages, because they came faster than they were read (`ENOBUFS`).
+    Lost,
+}
+
+/// A netlink socket that listens to what the kernel tells everybody in some groups, without ever blocking. Wait for its
+/// descriptor to become readable.
+#[derive(Debug)]
+pub struct Listener<M> {
+    socket: Socket,
+    heard: VecDeque<Heard<M>>,
+}
+
+impl<M> Listener<M>
+where
+    M: NetlinkDeserializable + Debug,
+{
+    /// Joins the groups of a netlink protocol, in the network namespace of the calling thread.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] where a group needs a privilege, [`Error::Socket`] if the system refuses the socket.
+    pub fn open(protocol: isize, groups: &[u32]) -> Result<Self, Error> {
+        let mut socket = Socket::new(protocol).map_err(Error::Socket)?;
+        socket.bind_auto().map_err(Error::Socket)?;
+        socket.set_non_blocking(true).map_err(Error::Socket)?;
+        // Against losses in bursts; the system may allow less.
+        let _ = socket.set_rx_buf_sz(LISTEN_BUFFER);
+        for group in groups {
+            socket.add_membership(*group).map_err(|source| Error::Refused { source, message: None })?;
+        }
+        Ok(Self { socket, heard: VecDeque::new() })
+    }
+
+    /// The next thing heard; `None` when there is nothing more for now.
+    ///
+    /// # Errors
+    /// [`Error::Socket`] if the socket fails.
+    pub fn hear(&mut self) -> Result<Option<Heard<M>>, Error> {
+        let mut buffer = Vec::new();
+        while self.heard.is_empty() {
+            buffer.clear();
+            buffer.reserve(BUFFER);
+            match self.socket.recv_from(&mut buffer, 0) {
+                // Only the kernel has the number 0; what anybody else sends is nothing to go by.
+                Ok((_, sender)) if sender.port_number() != 0 => continue,
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+                Err(error) if error.raw_os_error() == Some(ENOBUFS) => return Ok(Some(Heard::Lost)),
+                Err(error) => return Err(Error::Socket(error)),
+            }
+            self.heard.extend(messages::<M>(&buffer).filter_map(|message| match message {
+                Ok(NetlinkMessage { header, payload: NetlinkPayload::InnerMessage(message), .. }) => {
+                    Some(Heard::Message(header.message_type, message))
+                }
+                Ok(NetlinkMessage { payload: NetlinkPayload::Overrun(_), .. }) => Some(Heard::Lost),
+                Ok(_) => None,
+                Err(_) => Some(Heard::Unknown),
+            }));
+        }
+        Ok(self.heard.pop_front())
+    }
+}
+
+impl<M> AsFd for Listener<M> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+impl<M> AsRawFd for Listener<M> {
+    fn as_raw_fd(&self) -> RawFd {
+        self.socket.as_raw_fd()
     }
 }
 

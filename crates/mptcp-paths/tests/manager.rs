@@ -46,7 +46,9 @@ mod linux {
             eprintln!("{error}");
             return ExitCode::FAILURE;
         }
-        let tests: [Test; 7] = [
+        let tests: [Test; 9] = [
+            ("a_snapshot_tells_the_whole_host", a_snapshot_tells_the_whole_host),
+            ("settings_are_those_of_the_namespace", settings_are_those_of_the_namespace),
             ("the_ways_out_are_in_the_kernels_order", the_ways_out_are_in_the_kernels_order),
             ("a_new_namespace_has_the_kernels_defaults", a_new_namespace_has_the_kernels_defaults),
             ("endpoints_are_added_listed_and_deleted", endpoints_are_added_listed_and_deleted),
@@ -81,6 +83,67 @@ mod linux {
         assert!(phone.run(mptcp_paths::ways_out)??.iter().all(|way| way.ipv4));
         wifi.set_carrier(false)?;
         assert_eq!(names(&phone)?, ["lte"]);
+        Ok(())
+    }
+
+    fn a_snapshot_tells_the_whole_host() -> Result {
+        let lab = Lab::new()?;
+        let (phone, server) = (lab.host("phone")?, lab.host("server")?);
+        let wifi = lab.link(&phone, &server, netlab::LinkSpec::new().name("wifi"))?;
+        let read = || phone.run(mptcp_paths::Snapshot::read);
+        let before = read()??;
+        let interface = before.interface_named("wifi").ok_or("no wifi")?;
+        assert_eq!(interface.index, wifi.interface_index(&phone)?);
+        assert!(interface.is_usable() && !interface.loopback && interface.up && interface.carrier);
+        assert_eq!((interface.kind.as_deref(), interface.mtu), (Some("veth"), Some(1500)));
+        let ours = wifi.addresses(&phone);
+        let usable: Vec<_> = interface.usable_addresses().map(|own| own.address).collect();
+        assert!(!ours.is_empty() && ours.iter().all(|address| usable.contains(address)), "{usable:?}");
+        assert!(
+            !usable.iter().any(|address| matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local()))
+        );
+        let v4 = wifi.address(&phone)?;
+        assert_eq!(before.interface_with(v4).map(|found| found.index), Some(interface.index));
+        assert!(before.interface(1).is_some_and(|lo| lo.loopback && lo.usable_addresses().count() == 0));
+
+        let defaults = before.default_routes(interface.index);
+        assert_eq!(defaults.len(), ours.len());
+        let route = defaults.iter().find(|route| route.preferred_source == Some(v4)).ok_or("no route")?;
+        assert_eq!((route.hops[0].gateway, route.hops[0].dead), (Some(wifi.address(&server)?), false));
+        assert_eq!((route.metric, route.protocol), (100, 4));
+        // Table numbers above 255 have an attribute of their own.
+        let by_source = before.rules.iter().find(|rule| rule.from == Some(mptcp_paths::Prefix::host(v4)));
+        let by_source = by_source.ok_or("no rule")?;
+        assert_eq!((by_source.action, by_source.priority), (mptcp_paths::RuleAction::Table(1001), 1001));
+        assert!(before.routes.iter().any(|route| route.table == 1001 && route.is_default()));
+        assert!(before.rules.iter().any(|rule| rule.ipv6) && !by_source.has_more && !by_source.inverted);
+
+        wifi.set_carrier(false)?;
+        let after = read()??;
+        let interface = after.interface_named("wifi").ok_or("no wifi")?;
+        assert!(interface.up && !interface.carrier && !interface.is_usable());
+        let dead = after.default_routes(interface.index);
+        assert!(!dead.is_empty() && dead.iter().all(|route| route.hops[0].dead), "{dead:?}");
+        wifi.take_address(&phone)?;
+        let after = read()??;
+        assert!(
+            after.interface_with(v4).is_none()
+                && after.default_routes(wifi.interface_index(&phone)?).is_empty()
+        );
+        Ok(())
+    }
+
+    fn settings_are_those_of_the_namespace() -> Result {
+        let host = Lab::new()?.host("host")?;
+        let settings = host.run(mptcp_paths::Settings::read)?;
+        assert_eq!(settings.enabled, Some(true));
+        assert_eq!(host.run(PathManager::kind)?, Some(mptcp_paths::ManagerKind::Kernel));
+        host.sysctl("net.mptcp.add_addr_timeout", "7")?;
+        assert_eq!(host.run(mptcp_paths::Settings::read)?.add_addr_timeout, Some(7));
+        if settings.pm_type.is_some() {
+            host.sysctl("net.mptcp.pm_type", "1")?;
+            assert_eq!(host.run(PathManager::kind)?, Some(mptcp_paths::ManagerKind::Userspace));
+        }
         Ok(())
     }
 

@@ -141,6 +141,20 @@ impl End {
         Ok(())
     }
 
+    /// Deletes the rules by which our addresses choose the link; renumbering brings them back.
+    pub(crate) fn drop_source_rules(&self) -> Result<(), Error> {
+        let Some(table) = self.table else { return Ok(()) };
+        let mut rtnl = self.host.rtnl();
+        self.addresses().into_iter().try_for_each(|ours| rtnl.delete_source_rule(ours, table, table))
+    }
+
+    /// Deletes the default routes through this link from the main table, not from the link's own.
+    pub(crate) fn drop_default_routes(&self) -> Result<(), Error> {
+        let mut rtnl = self.host.rtnl();
+        let main = self.routes().into_iter().filter(|route| route.table.is_none());
+        main.into_iter().try_for_each(|route| rtnl.delete_default_route(&route))
+    }
+
     /// Puts other addresses in place of those the host has or had, with their routes and rules; `peer` is the other
     /// end of the link `number`.
     pub(crate) fn renumber(&self, peer: &End, number: u8, host: u8) -> Result<(), Error> {
@@ -150,12 +164,7 @@ impl End {
             return Err(Error::BadSpec("a host's number outside of 1 to 254, or the other side's"));
         }
         self.take_addresses()?;
-        if let Some(table) = self.table {
-            let mut rtnl = self.host.rtnl();
-            for ours in self.addresses() {
-                rtnl.delete_source_rule(ours, table, table)?;
-            }
-        }
+        self.drop_source_rules()?;
         for (ours, _) in lock(&self.addresses).iter_mut() {
             *ours = new(*ours);
         }

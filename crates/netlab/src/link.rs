@@ -293,6 +293,41 @@ impl Link {
         end.renumber(peer, self.inner.number, number)
     }
 
+    /// Deletes the host's rules by which its address on this link chooses the link, as on hosts that route by
+    /// destination alone. The routing table that they led to stays.
+    ///
+    /// # Errors
+    /// [`Error::NotAnEnd`] if the host isn't at an end of the link, or [`Error::Netlink`].
+    pub fn drop_source_rules(&self, host: &Host) -> Result<(), Error> {
+        self.end(host)?.drop_source_rules()
+    }
+
+    /// Deletes the host's default routes through this link from the main routing table.
+    ///
+    /// # Errors
+    /// [`Error::NotAnEnd`] if the host isn't at an end of the link, or [`Error::Netlink`].
+    pub fn drop_default_routes(&self, host: &Host) -> Result<(), Error> {
+        self.end(host)?.drop_default_routes()
+    }
+
+    /// Sets the host's interface up or down: down, it loses its routes and its IPv6 addresses.
+    ///
+    /// # Errors
+    /// [`Error::NotAnEnd`] if the host isn't at an end of the link, or [`Error::Netlink`].
+    pub fn set_up(&self, host: &Host, up: bool) -> Result<(), Error> {
+        let interface = self.end(host)?.interface;
+        host.rtnl().set_up(interface, up)
+    }
+
+    /// Sets the largest packet of the host's interface, in bytes. Below 1280 it loses IPv6.
+    ///
+    /// # Errors
+    /// [`Error::NotAnEnd`] if the host isn't at an end of the link, or [`Error::Netlink`].
+    pub fn set_mtu(&self, host: &Host, bytes: u32) -> Result<(), Error> {
+        let interface = self.end(host)?.interface;
+        host.rtnl().set_mtu(interface, bytes)
+    }
+
     /// What the link carried in one direction.
     ///
     /// # Errors

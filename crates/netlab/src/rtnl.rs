@@ -109,6 +109,13 @@ impl Rtnl {
         self.request("set an interface up or down", RouteNetlinkMessage::SetLink(message), 0).map(drop)
     }
 
+    /// The largest packet, in bytes.
+    pub(crate) fn set_mtu(&mut self, index: u32, bytes: u32) -> Result<(), Error> {
+        let mut message = with_index(index);
+        message.attributes.push(LinkAttribute::Mtu(bytes));
+        self.request("set an interface's MTU", RouteNetlinkMessage::SetLink(message), 0).map(drop)
+    }
+
     /// Makes a veth pair: one end here, with the index given, the other in the namespace of `peer_namespace`.
     pub(crate) fn add_veth(
         &mut self,

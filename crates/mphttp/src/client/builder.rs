@@ -7,7 +7,7 @@ use std::{
 };
 
 use http::{HeaderMap, HeaderValue, header::USER_AGENT};
-use mptcp_socket::{Protocol, SocketOptions};
+use mptcp_socket::{Memory, Protocol, SocketOptions};
 
 use super::{Client, Inner, Settings, Versions, dial::LazyTls, proxy::Proxies};
 use crate::{Connector, Error, tls::ClientTls};
@@ -73,6 +73,12 @@ impl ClientBuilder {
     /// Options for the sockets, in place of the default `TCP_NODELAY`; best effort.
     pub fn socket_options(mut self, options: SocketOptions) -> Self {
         self.connector = self.connector.options(options);
+        self
+    }
+
+    /// The memory of destinations whose way swallows or resets MPTCP, in place of the one that the process shares.
+    pub fn memory(mut self, memory: Memory) -> Self {
+        self.connector = self.connector.memory(memory);
         self
     }
 

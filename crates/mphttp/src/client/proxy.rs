@@ -10,7 +10,7 @@ use hyper_util::client::{
 };
 use tower::{ServiceExt, service_fn};
 
-use super::dial::Hop;
+use super::{Client, dial::Hop, request::parse};
 use crate::{Error, connector::host_and_port};
 
 /// The rules.
@@ -55,6 +55,14 @@ impl Proxies {
             return None;
         }
         self.0.as_ref()?.intercept(uri)?.basic_auth().cloned()
+    }
+}
+
+impl Client {
+    /// The proxy that a request for this URL would go through, without its credentials.
+    pub(crate) fn proxy_of(&self, url: &str) -> Result<Option<String>, Error> {
+        let route = self.0.proxies.route(&super::uri(&parse(url)?)?)?;
+        Ok(route.map(|route| route.name()))
     }
 }
 
@@ -149,11 +157,13 @@ impl Route {
         }
     }
 
-    fn error(&self, detail: String) -> Error {
+    /// The proxy's URL, without credentials.
+    pub(super) fn name(&self) -> String {
         let scheme = self.intercept.uri().scheme_str().unwrap_or("http");
-        Error::Proxy {
-            proxy: format!("{scheme}://{}:{}", self.host, self.port),
-            why: format!("made no tunnel to the target ({detail})"),
-        }
+        format!("{scheme}://{}:{}", self.host, self.port)
+    }
+
+    fn error(&self, detail: String) -> Error {
+        Error::Proxy { proxy: self.name(), why: format!("made no tunnel to the target ({detail})") }
     }
 }

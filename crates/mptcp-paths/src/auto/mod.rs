@@ -1,0 +1,17 @@
+//! Endpoints that follow the host's network: what `mphttp paths auto` does.
+//!
+//! [`plan`] is pure: it looks at the host and at what was made before, and says what to change. [`Keeper`] reads, applies
+//! and undoes. [`Rival`] is who else might be doing the same.
+
+mod keeper;
+mod plan;
+mod rival;
+#[cfg(test)]
+mod tests;
+mod want;
+
+pub use keeper::{Keeper, Outcome};
+pub use plan::{Change, Made, Options, Owned, Plan, SourceRouting, plan};
+pub(crate) use rival::programs;
+pub use rival::{Rival, rival};
+pub use want::{Note, Why};

@@ -1,0 +1,425 @@
+//! The planner on made-up hosts, and on random ones whose links come and go.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::{
+    Address, Endpoint, EndpointFlags, Hop, Interface, Limits, OperState, Prefix, Route, Rule, RuleAction,
+    Scope, Snapshot,
+};
+
+const DEFAULTS: Limits = Limits { subflows: 2, add_addr_accepted: 0 };
+const SUBFLOW: EndpointFlags = EndpointFlags {
+    subflow: true,
+    signal: false,
+    backup: false,
+    fullmesh: false,
+    implicit: false,
+    laminar: false,
+};
+
+fn v4(link: u8, host: u8) -> IpAddr {
+    Ipv4Addr::new(192, 0, link, host).into()
+}
+
+fn v6(link: u8) -> IpAddr {
+    IpAddr::from([0x2001, 0xdb8, link.into(), 0, 0, 0, 0, 1])
+}
+
+/// An interface that is up, with an IPv4 address; interface N of `phone` is 192.0.N.1.
+fn interface(index: u8, name: &str) -> Interface {
+    Interface {
+        index: index.into(),
+        name: name.to_owned(),
+        up: true,
+        carrier: true,
+        state: OperState::Up,
+        addresses: vec![Address::new(v4(index, 1), 24)],
+        ..Interface::default()
+    }
+}
+
+fn default_route(index: u8, metric: u32) -> Route {
+    let hop = Hop { interface: Some(index.into()), gateway: Some(v4(index, 254)), dead: false };
+    Route { hops: vec![hop], metric, ..Route::default() }
+}
+
+fn default_route6(index: u8, metric: u32) -> Route {
+    let hop = Hop { interface: Some(index.into()), gateway: None, dead: false };
+    let destination = Prefix::new("::".parse().unwrap(), 0);
+    Route { destination, hops: vec![hop], metric, ..Route::default() }
+}
+
+/// Wi-Fi is preferred to LTE.
+fn phone() -> Snapshot {
+    Snapshot {
+        interfaces: vec![interface(2, "wifi"), interface(3, "lte")],
+        routes: vec![default_route(3, 700), default_route(2, 600)],
+        rules: vec![],
+    }
+}
+
+fn endpoint(address: IpAddr, interface: u32, id: u8) -> Endpoint {
+    Endpoint { id: Some(id), interface: Some(interface), ..Endpoint::new(address, SUBFLOW) }
+}
+
+fn owned(endpoints: &[(Endpoint, bool)]) -> Owned {
+    let made =
+        |(endpoint, stalled): &(Endpoint, bool)| Made { endpoint: endpoint.clone(), stalled: *stalled };
+    Owned { endpoints: endpoints.iter().map(made).collect(), ..Owned::default() }
+}
+
+/// The endpoints that a first look at a host adds.
+fn added(host: &Snapshot) -> Vec<IpAddr> {
+    changes(&Owned::default(), host, &[]).into_iter().filter_map(is_add).collect()
+}
+
+fn is_add(change: Change) -> Option<IpAddr> {
+    match change {
+        Change::AddEndpoint(endpoint) => Some(endpoint.address),
+        _ => None,
+    }
+}
+
+fn changes(owned: &Owned, host: &Snapshot, endpoints: &[Endpoint]) -> Vec<Change> {
+    plan(&Options::default(), owned, host, endpoints, Limits { subflows: 8, add_addr_accepted: 8 }).changes
+}
+
+fn why(host: &Snapshot) -> Vec<Why> {
+    let plan = plan(&Options::default(), &Owned::default(), host, &[], DEFAULTS);
+    plan.notes.into_iter().map(|note| note.why).collect()
+}
+
+#[test]
+fn each_way_out_gets_an_endpoint_the_best_first_and_limits_to_match() {
+    let plan = plan(&Options::default(), &Owned::default(), &phone(), &[], DEFAULTS);
+    let endpoint = |address, interface| {
+        Change::AddEndpoint(Endpoint { interface: Some(interface), ..Endpoint::new(address, SUBFLOW) })
+    };
+    let limits = Change::SetLimits(Limits { subflows: 4, add_addr_accepted: 2 });
+    assert_eq!(plan.changes, [limits, endpoint(v4(2, 1), 2), endpoint(v4(3, 1), 3)]);
+    assert!(plan.notes.is_empty() && plan.stalled.is_empty());
+}
+
+#[test]
+fn higher_limits_stay() {
+    let limits = Limits { subflows: 3, add_addr_accepted: 8 };
+    let plan = plan(&Options::default(), &Owned::default(), &phone(), &[], limits);
+    assert_eq!(plan.changes[0], Change::SetLimits(Limits { subflows: 4, add_addr_accepted: 8 }));
+}
+
+#[test]
+fn backups_are_backups_and_can_become_so() {
+    let options = Options { backup: vec!["lte".into()] };
+    let made = [endpoint(v4(2, 1), 2, 1), endpoint(v4(3, 1), 3, 2)];
+    let owned = owned(&[(made[0].clone(), false), (made[1].clone(), false)]);
+    let limits = Limits { subflows: 8, add_addr_accepted: 8 };
+    let plan = plan(&options, &owned, &phone(), &made, limits);
+    assert_eq!(plan.changes, [Change::SetBackup(made[1].clone(), true)]);
+}
+
+#[test]
+fn what_is_no_way_out_is_left_alone_and_told() {
+    let mut host = phone();
+    host.interfaces.push(interface(4, "printer"));
+    host.interfaces.push(Interface { carrier: false, state: OperState::Down, ..interface(5, "cable") });
+    host.routes.push(default_route(5, 100));
+    let mut local = interface(6, "usb");
+    local.addresses[0].scope = Scope::Link;
+    host.interfaces.push(local);
+    host.interfaces.push(Interface { controller: Some(9), ..interface(7, "port") });
+    host.interfaces.push(Interface { loopback: true, ..interface(8, "lo") });
+    assert_eq!(added(&host), [v4(2, 1), v4(3, 1)]);
+    assert_eq!(why(&host), [Why::NoWayOut, Why::NoCarrier]);
+}
+
+#[test]
+fn dead_routes_lead_nowhere() {
+    let mut host = phone();
+    host.routes[1].hops[0].dead = true;
+    assert_eq!(added(&host), [v4(3, 1)]);
+}
+
+#[test]
+fn a_table_that_a_rule_leads_to_is_a_way_out() {
+    let mut host = phone();
+    host.routes[0].table = 100;
+    assert_eq!(added(&host), [v4(2, 1)]);
+    let mut rule =
+        Rule { from: Some(Prefix::host(v4(3, 1))), action: RuleAction::Table(100), ..Rule::default() };
+    host.rules = vec![rule.clone()];
+    assert_eq!(added(&host), [v4(2, 1), v4(3, 1)]);
+    rule.from = Some(Prefix::host(v4(3, 2)));
+    host.rules = vec![rule];
+    assert_eq!(added(&host), [v4(2, 1)]);
+}
+
+#[test]
+fn of_several_addresses_the_one_that_connections_show() {
+    let mut host = phone();
+    let address = |address: IpAddr| Address::new(address, 64);
+    host.interfaces[0].addresses.extend([
+        Address { secondary: true, ..Address::new(v4(2, 2), 24) },
+        address("fd00::1".parse().unwrap()),
+        address(v6(1)),
+        Address { temporary: true, ..address(v6(2)) },
+        Address { temporary: true, deprecated: true, ..address(v6(3)) },
+        Address { tentative: true, ..address(v6(4)) },
+    ]);
+    host.routes.push(default_route6(2, 1024));
+    assert_eq!(added(&host), [v4(2, 1), v6(2), v4(3, 1)]);
+    host.routes[2].preferred_source = Some(v6(1));
+    assert_eq!(added(&host), [v4(2, 1), v6(1), v4(3, 1)]);
+    // One that is in use stays while it can.
+    let made = [endpoint(v4(2, 1), 2, 1), endpoint(v4(3, 1), 3, 2), endpoint(v6(2), 2, 3)];
+    let owned = owned(&made.clone().map(|endpoint| (endpoint, false)));
+    assert_eq!(changes(&owned, &host, &made), []);
+}
+
+#[test]
+fn a_path_that_dies_goes_and_comes_back() {
+    let made = [endpoint(v4(2, 1), 2, 1), endpoint(v4(3, 1), 3, 2)];
+    let both = owned(&made.clone().map(|endpoint| (endpoint, false)));
+    let mut host = phone();
+    host.interfaces[0].addresses.clear();
+    host.routes.pop();
+    assert_eq!(changes(&both, &host, &made), [Change::DeleteEndpoint(made[0].clone())]);
+    let one = owned(&[(made[1].clone(), false)]);
+    assert!(matches!(
+        changes(&one, &phone(), &made[1..]).as_slice(),
+        [Change::AddEndpoint(endpoint)] if endpoint.address == v4(2, 1)
+    ));
+}
+
+#[test]
+fn the_last_path_stays_and_is_renewed() {
+    let made = [endpoint(v4(3, 1), 3, 2)];
+    let mut dead = phone();
+    dead.interfaces.iter_mut().for_each(|interface| interface.carrier = false);
+    let limits = Limits { subflows: 8, add_addr_accepted: 8 };
+    let plan = plan(&Options::default(), &owned(&[(made[0].clone(), false)]), &dead, &made, limits);
+    assert_eq!((plan.changes, plan.stalled), (vec![], vec![v4(3, 1)]));
+    let back = changes(&owned(&[(made[0].clone(), true)]), &phone(), &made);
+    let renewed = Endpoint { id: None, ..made[0].clone() };
+    // The other first, so that connections have a path while this one is renewed.
+    assert!(
+        matches!(&back[..], [Change::AddEndpoint(other), Change::DeleteEndpoint(old), Change::AddEndpoint(new)]
+        if other.address == v4(2, 1) && *old == made[0] && *new == renewed)
+    );
+    // IPv6 is no replacement for IPv4.
+    dead.interfaces[0].carrier = true;
+    dead.interfaces[0].addresses = vec![Address::new(v6(1), 64)];
+    dead.routes = vec![default_route6(2, 1)];
+    assert_eq!(changes(&owned(&[(made[0].clone(), false)]), &dead, &made).len(), 1);
+}
+
+#[test]
+fn an_address_that_moves_to_another_interface_is_bound_anew() {
+    let made = [endpoint(v4(2, 1), 9, 1), endpoint(v4(3, 1), 3, 2)];
+    let owned = owned(&made.clone().map(|endpoint| (endpoint, false)));
+    let moved = Endpoint { id: None, interface: Some(2), ..made[0].clone() };
+    let expected = [Change::DeleteEndpoint(made[0].clone()), Change::AddEndpoint(moved)];
+    assert_eq!(changes(&owned, &phone(), &made), expected);
+}
+
+#[test]
+fn others_endpoints_are_left_alone_and_the_kernels_own_replaced() {
+    let theirs = endpoint(v4(3, 1), 3, 7);
+    let plan_with = |endpoint: &Endpoint| {
+        plan(&Options::default(), &Owned::default(), &phone(), std::slice::from_ref(endpoint), DEFAULTS)
+    };
+    let plan = plan_with(&theirs);
+    assert_eq!(plan.changes.into_iter().filter_map(is_add).collect::<Vec<_>>(), [v4(2, 1)]);
+    assert_eq!(plan.notes[0].why, Why::HeldByOther);
+    let implicit = Endpoint { flags: EndpointFlags { implicit: true, ..EndpointFlags::default() }, ..theirs };
+    assert_eq!(plan_with(&implicit).changes.into_iter().filter_map(is_add).count(), 2);
+}
+
+#[test]
+fn there_is_room_for_eight() {
+    let mut host = phone();
+    for index in 10..20 {
+        host.interfaces.push(interface(index, "more"));
+        host.routes.push(default_route(index, 1000));
+    }
+    assert_eq!(added(&host).len(), 8);
+    assert_eq!(why(&host).iter().filter(|why| **why == Why::Full).count(), 4);
+}
+
+#[test]
+fn nothing_goes_around_a_tunnel() {
+    let mut host = phone();
+    host.interfaces.push(Interface { kind: Some("wireguard".into()), ..interface(4, "wg0") });
+    // A tunnel to somewhere else.
+    assert_eq!(added(&host).len(), 2);
+    // As wg-quick does it.
+    let mut everything = default_route(4, 0);
+    everything.table = 51_820;
+    host.routes.push(everything);
+    let rule = Rule {
+        priority: 32_765,
+        mark: Some((51_820, u32::MAX)),
+        inverted: true,
+        action: RuleAction::Table(51_820),
+        ..Rule::default()
+    };
+    host.rules.push(rule);
+    assert!(!added(&host).contains(&v4(2, 1)));
+    assert!(why(&host).contains(&Why::AroundTunnel("wg0".into())));
+    // As OpenVPN does it.
+    host.rules.clear();
+    host.routes.pop();
+    host.routes.push(Route { destination: Prefix::new(v4(0, 0), 1), ..default_route(4, 0) });
+    assert!(!added(&host).contains(&v4(2, 1)));
+    // Worse than Wi-Fi: not in use.
+    host.routes.pop();
+    host.routes.push(default_route(4, 9000));
+    assert!(added(&host).contains(&v4(2, 1)));
+}
+
+#[test]
+fn strict_filters_get_source_routing() {
+    let mut host = phone();
+    for interface in &mut host.interfaces {
+        interface.rp_filter = Some(1);
+    }
+    let routing = |change: &Change| match change {
+        Change::AddRouting(routing) => Some(routing.clone()),
+        _ => None,
+    };
+    let made: Vec<_> = changes(&Owned::default(), &host, &[]).iter().filter_map(routing).collect();
+    assert_eq!(made.len(), 1);
+    assert_eq!((made[0].address, made[0].gateway), (v4(3, 1), Some(v4(3, 254))));
+    // Made, it stays; undone in the end.
+    let mine = Owned { routings: made.clone(), ..Owned::default() };
+    let mut with_it = host.clone();
+    let table = made[0].table;
+    with_it.routes.push(Route { table, ..default_route(3, 0) });
+    with_it.rules.push(Rule {
+        from: Some(Prefix::host(v4(3, 1))),
+        action: RuleAction::Table(table),
+        ..Rule::default()
+    });
+    let again = changes(&mine, &with_it, &[]);
+    let about_routing = |change: &Change| matches!(change, Change::AddRouting(_) | Change::DeleteRouting(_));
+    assert!(!again.iter().any(about_routing), "{again:?}");
+    // Somebody else's does as well.
+    assert!(!changes(&Owned::default(), &with_it, &[]).iter().any(about_routing));
+    let undone = mine.undo(DEFAULTS);
+    assert_eq!(undone, [Change::DeleteRouting(made[0].clone())]);
+    host.interfaces[1].rp_filter = Some(2);
+    assert!(!changes(&Owned::default(), &host, &[]).iter().any(about_routing));
+}
+
+/// The kernel, as far as plans go.
+#[derive(Debug, Clone)]
+struct Kernel {
+    endpoints: Vec<Endpoint>,
+    limits: Limits,
+    owned: Owned,
+    next: u8,
+}
+
+impl Kernel {
+    fn apply(&mut self, change: &Change) {
+        match change {
+            Change::SetLimits(limits) => {
+                let found = self.owned.limits.map_or(self.limits, |(found, _)| found);
+                self.limits = *limits;
+                self.owned.limits = (*limits != found).then_some((found, *limits));
+            }
+            Change::AddEndpoint(endpoint) => {
+                self.endpoints.retain(|old| !(old.is_at(endpoint) && old.flags.implicit));
+                assert!(!self.endpoints.iter().any(|old| old.is_at(endpoint)), "twice: {endpoint:?}");
+                assert!(self.endpoints.len() < 8, "no room for {endpoint:?}");
+                self.next += 1;
+                let made = Endpoint { id: Some(self.next), ..endpoint.clone() };
+                self.endpoints.push(made.clone());
+                self.owned.endpoints.push(Made { endpoint: made, stalled: false });
+            }
+            Change::SetBackup(endpoint, backup) => {
+                let found = self.endpoints.iter_mut().find(|old| *old == endpoint).expect("it exists");
+                found.flags.backup = *backup;
+            }
+            Change::DeleteEndpoint(endpoint) => {
+                let ours = self.owned.endpoints.iter().position(|made| made.endpoint.id == endpoint.id);
+                self.owned.endpoints.remove(ours.expect("only ours are deleted"));
+                self.endpoints.retain(|old| old.id != endpoint.id);
+            }
+            Change::AddRouting(routing) => self.owned.routings.push(routing.clone()),
+            Change::DeleteRouting(routing) => self.owned.routings.retain(|made| made != routing),
+        }
+    }
+}
+
+/// What a link of a random host is like: nothing, no carrier, no address, no route, or all there.
+fn hosts() -> impl Strategy<Value = Snapshot> {
+    let link =
+        (0..6_u8, 0..4_u8, prop::sample::select(vec![None, Some(0_u8), Some(1), Some(2)]), any::<bool>());
+    prop::collection::vec(link, 0..10).prop_map(|links| {
+        let mut host = Snapshot::default();
+        for (position, (state, metric, rp_filter, ipv6)) in links.into_iter().enumerate() {
+            let index = u8::try_from(position).unwrap() + 2;
+            let mut interface = Interface { rp_filter, ..interface(index, &format!("link{index}")) };
+            if ipv6 {
+                interface.addresses.push(Address::new(v6(index), 64));
+                host.routes.push(default_route6(index, metric.into()));
+            }
+            match state {
+                0 => continue,
+                1 => interface.carrier = false,
+                2 => interface.addresses.clear(),
+                3 => host.routes.clear(),
+                _ => host.routes.push(default_route(index, metric.into())),
+            }
+            host.interfaces.push(interface);
+        }
+        host
+    })
+}
+
+proptest! {
+    #[test]
+    fn plans_converge_hurt_nobody_and_are_undone(
+        hosts in prop::collection::vec(hosts(), 1..6),
+        theirs in prop::collection::btree_set(2..8_u8, 0..4),
+        subflows in 0..=8_u32,
+        backup in any::<bool>(),
+    ) {
+        let theirs: Vec<_> = theirs.into_iter().map(|link| endpoint(v4(link, 1), link.into(), 200 + link)).collect();
+        let limits = Limits { subflows, add_addr_accepted: 0 };
+        let mut kernel = Kernel { endpoints: theirs.clone(), limits, owned: Owned::default(), next: 0 };
+        let options = Options { backup: if backup { vec!["link3".into()] } else { vec![] } };
+        for host in &hosts {
+            let had: Vec<_> = [false, true]
+                .map(|ipv6| kernel.owned.endpoints.iter().any(|made| made.endpoint.address.is_ipv6() == ipv6))
+                .into();
+            let first = plan(&options, &kernel.owned, host, &kernel.endpoints, kernel.limits);
+            for change in &first.changes {
+                kernel.apply(change);
+            }
+            for made in &mut kernel.owned.endpoints {
+                made.stalled = first.stalled.contains(&made.endpoint.address);
+            }
+            for endpoint in &theirs {
+                prop_assert!(kernel.endpoints.contains(endpoint));
+            }
+            prop_assert!(kernel.limits.subflows >= limits.subflows && kernel.limits.subflows <= 8);
+            // Where connections had paths they still have one, dead or alive, or that of somebody else's endpoint.
+            for (ipv6, had) in [false, true].into_iter().zip(had) {
+                let has = kernel.endpoints.iter().any(|endpoint| endpoint.address.is_ipv6() == ipv6);
+                prop_assert!(!had || has);
+            }
+            let second = plan(&options, &kernel.owned, host, &kernel.endpoints, kernel.limits);
+            prop_assert_eq!(&second.changes, &[] as &[Change]);
+        }
+        for change in kernel.owned.undo(kernel.limits) {
+            kernel.apply(&change);
+        }
+        prop_assert_eq!(kernel.endpoints, theirs);
+        prop_assert_eq!(kernel.limits, limits);
+        prop_assert_eq!(kernel.owned.routings, vec![]);
+    }
+}

@@ -1,0 +1,473 @@
+//! The judge of a client's paths: endpoints, the interfaces that have their addresses, and the routes from there.
+
+use std::net::IpAddr;
+
+use super::facts::{Facts, Role};
+use super::finding::{Certainty, Code, Finding, Severity};
+use super::host::{finding, sysctl};
+use super::lookup::{self, Way};
+use super::remedy::{Action, Place, Remedy};
+use crate::{Endpoint, EndpointFlags, Interface, Route, Snapshot};
+
+/// IPv6 demands that links carry packets of this many bytes (RFC 8200 section 5).
+const LEAST_MTU: u32 = 1280;
+const USUAL_MTU: u32 = 1500;
+
+/// An interface through which the destination can be reached, and its address for that.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct WayOut<'a> {
+    pub(super) interface: &'a Interface,
+    pub(super) address: IpAddr,
+}
+
+/// The ways to the destination, the one that the routes choose first.
+pub(super) fn ways(facts: &Facts) -> Vec<WayOut<'_>> {
+    ways_of(facts, facts.families())
+}
+
+fn ways_of(facts: &Facts, families: [bool; 2]) -> Vec<WayOut<'_>> {
+    let Some(snapshot) = &facts.snapshot else { return Vec::new() };
+    let candidates =
+        snapshot.interfaces.iter().filter(|interface| !interface.loopback && interface.is_usable());
+    let mut ways: Vec<WayOut<'_>> = candidates
+        .filter_map(|interface| {
+            let leads = |address: &IpAddr| {
+                let ipv4 = address.is_ipv4();
+                let wanted = if ipv4 { families[0] } else { families[1] };
+                wanted && leads_through(snapshot, *address, facts.destination(ipv4), interface.index)
+            };
+            let mut addresses: Vec<_> = interface.usable_addresses().collect();
+            // A privacy address is gone in a day: a lasting one makes the better endpoint.
+            addresses.sort_by_key(|address| address.temporary);
+            let address = addresses.into_iter().map(|address| address.address).find(leads)?;
+            Some(WayOut { interface, address })
+        })
+        .collect();
+    let first = primary(facts);
+    ways.sort_by_key(|way| Some(way.interface.index) != first);
+    ways
+}
+
+fn leads_through(snapshot: &Snapshot, source: IpAddr, destination: IpAddr, interface: u32) -> bool {
+    let through = |bound| lookup::way(snapshot, source, destination, bound).interface() == Some(interface);
+    through(None) || through(Some(interface))
+}
+
+/// The interface of a connection's first path.
+fn primary(facts: &Facts) -> Option<u32> {
+    let snapshot = facts.snapshot.as_ref()?;
+    let [ipv4, ipv6] = facts.families();
+    let families = [ipv4.then_some(true), ipv6.then_some(false)];
+    families.into_iter().flatten().find_map(|ipv4| {
+        let anywhere = if ipv4 { IpAddr::from([0, 0, 0, 0]) } else { IpAddr::from([0_u16; 8]) };
+        lookup::way(snapshot, anywhere, facts.destination(ipv4), None).interface()
+    })
+}
+
+/// The name of an endpoint's interface, if it is bound to one that is there.
+fn device(facts: &Facts, endpoint: &Endpoint) -> Option<String> {
+    let interface = facts.snapshot.as_ref()?.interface(endpoint.interface?)?;
+    Some(interface.name.clone())
+}
+
+fn delete(facts: &Facts, endpoint: &Endpoint) -> Action {
+    Action::DeleteEndpoint(endpoint.clone(), device(facts, endpoint))
+}
+
+/// An endpoint for a way out: bound to the interface where the routes would send its packets elsewhere.
+fn add(facts: &Facts, way: WayOut<'_>, flags: EndpointFlags) -> Action {
+    let destination = facts.destination(way.address.is_ipv4());
+    let by_source = facts
+        .snapshot
+        .as_ref()
+        .map(|snapshot| lookup::way(snapshot, way.address, destination, None).interface());
+    let bound = by_source != Some(Some(way.interface.index));
+    let interface = bound.then_some(way.interface.index);
+    let endpoint = Endpoint { interface, ..Endpoint::new(way.address, flags) };
+    Action::AddEndpoint(endpoint, bound.then(|| way.interface.name.clone()))
+}
+
+const SUBFLOW: EndpointFlags = EndpointFlags {
+    subflow: true,
+    signal: false,
+    backup: false,
+    fullmesh: false,
+    implicit: false,
+    laminar: false,
+};
+
+fn opens(endpoint: &Endpoint) -> bool {
+    endpoint.flags.subflow || endpoint.flags.fullmesh
+}
+
+/// Judges endpoints, interfaces and routes of a client.
+pub(super) fn judge(facts: &Facts, found: &mut Vec<Finding>) {
+    if facts.role != Role::Client || facts.snapshot.is_none() {
+        return;
+    }
+    let Some(endpoints) = &facts.endpoints else { return };
+    let first = primary(facts);
+    let used = facts.trial.as_ref().map(|trial| trial.used_interfaces()).unwrap_or_default();
+    let mut lacking: Vec<WayOut<'_>> = ways(facts)
+        .into_iter()
+        .filter(|way| Some(way.interface.index) != first && !used.contains(&way.interface.name.as_str()))
+        .filter(|way| {
+            let here = |endpoint: &&Endpoint| {
+                facts.interface_of(endpoint.address).is_some_and(|owner| owner.index == way.interface.index)
+                    && endpoint.address.is_ipv4() == way.address.is_ipv4()
+            };
+            // Those that have one of the wrong kind are told of with it.
+            !endpoints.iter().any(|endpoint| here(&endpoint))
+        })
+        .collect();
+    for endpoint in endpoints.iter().filter(|endpoint| !endpoint.flags.implicit) {
+        match facts.interface_of(endpoint.address) {
+            None => gone(facts, endpoint, &mut lacking, found),
+            Some(owner) if facts.concerns(endpoint.address) => one(facts, endpoint, owner, first, found),
+            Some(_) => {}
+        }
+    }
+    if endpoints.is_empty() && !lacking.is_empty() {
+        let names: Vec<_> = lacking.iter().map(|way| way.interface.name.as_str()).collect();
+        found.push(finding(
+            Code::NoEndpoints,
+            Severity::Warning,
+            Certainty::Proven,
+            format!("no endpoint is set, and there is a second way out: {}", names.join(", ")),
+            "the kernel opens further paths from endpoints only: every connection has one path",
+            Remedy::here(lacking.iter().map(|way| add(facts, *way, SUBFLOW))),
+        ));
+    } else {
+        for way in lacking {
+            let name = &way.interface.name;
+            found.push(
+                finding(
+                    Code::NoEndpointForInterface,
+                    Severity::Warning,
+                    Certainty::Proven,
+                    format!("no address of {name} is an endpoint"),
+                    "the kernel opens further paths from endpoints only: none begins there",
+                    Remedy::here([add(facts, way, SUBFLOW)]),
+                )
+                .about(name),
+            );
+        }
+    }
+    interfaces(facts, found);
+}
+
+/// An endpoint whose address is not there: what it was for may be on an interface that has none.
+fn gone(facts: &Facts, endpoint: &Endpoint, lacking: &mut Vec<WayOut<'_>>, found: &mut Vec<Finding>) {
+    let bound = device(facts, endpoint);
+    let instead = lacking.iter().position(|way| {
+        way.address.is_ipv4() == endpoint.address.is_ipv4()
+            && bound.as_ref().is_none_or(|name| *name == way.interface.name)
+    });
+    let mut actions = vec![delete(facts, endpoint)];
+    if let Some(way) = instead.map(|index| lacking.remove(index)) {
+        let flags = if opens(endpoint) { endpoint.flags } else { SUBFLOW };
+        actions.push(add(facts, way, flags));
+    }
+    found.push(
+        finding(
+            Code::EndpointAddressGone,
+            // No path of the connection that was tried would begin there.
+            if facts.concerns(endpoint.address) { Severity::Warning } else { Severity::Note },
+            Certainty::Proven,
+            format!("the endpoint {} is an address that no interface has", endpoint.address),
+            "no path can begin there, and it takes one of the 8 places; the address has gone with the network that it \
+             was of",
+            Remedy::here(actions),
+        )
+        .about(endpoint.address.to_string()),
+    );
+}
+
+/// An endpoint whose address an interface has.
+fn one(facts: &Facts, endpoint: &Endpoint, owner: &Interface, first: Option<u32>, found: &mut Vec<Finding>) {
+    let (address, name) = (endpoint.address, owner.name.as_str());
+    let warn = |code, certainty, what: String, why: &str, remedy| {
+        finding(code, Severity::Warning, certainty, what, why, remedy).about(name)
+    };
+    if !owner.up {
+        found.push(warn(
+            Code::InterfaceDown,
+            Certainty::Proven,
+            format!("{name}, which has the endpoint {address}, is set down"),
+            "no path can begin there",
+            Remedy::here([Action::SetUp { interface: name.to_owned() }])
+                .advice("its routes went with it: whatever set them (a DHCP client, say) must do so again"),
+        ));
+        return;
+    }
+    if !owner.carrier {
+        found.push(warn(
+            Code::NoCarrier,
+            Certainty::Proven,
+            format!("{name}, which has the endpoint {address}, has no carrier"),
+            "no path can begin there: the cable is out, or the radio link is lost",
+            Remedy::at(Place::Network, format!("plug the cable of {name} in, or connect its radio")),
+        ));
+        return;
+    }
+    let again = |flags: EndpointFlags, interface: Option<&Interface>| {
+        // A port goes with an announcement only.
+        let port = endpoint.port.filter(|_| flags.signal);
+        let bound = interface.map(|interface| interface.index);
+        let new = Endpoint { id: None, port, flags, interface: bound, ..endpoint.clone() };
+        [delete(facts, endpoint), Action::AddEndpoint(new, interface.map(|interface| interface.name.clone()))]
+    };
+    if endpoint.interface.is_some_and(|index| index != owner.index) {
+        let other = device(facts, endpoint).unwrap_or_else(|| "one that is gone".to_owned());
+        found.push(warn(
+            Code::EndpointWrongInterface,
+            Certainty::Proven,
+            format!("the endpoint {address} is bound to the interface {other}, and {name} has the address"),
+            "paths from there would leave through an interface that doesn't have their address",
+            Remedy::here(again(endpoint.flags, Some(owner))),
+        ));
+        return;
+    }
+    if Some(owner.index) == first {
+        // The first path is there without it.
+        return;
+    }
+    let bound = endpoint.interface.map(|_| owner);
+    if !opens(endpoint) && !endpoint.flags.laminar {
+        let flags = EndpointFlags { signal: false, subflow: true, ..endpoint.flags };
+        found.push(warn(
+            Code::EndpointSignalOnly,
+            Certainty::Proven,
+            format!("the endpoint {address} is only announced to servers (signal)"),
+            "a client opens paths from endpoints with the flag subflow; servers hardly ever connect to what clients \
+             announce",
+            Remedy::here(again(flags, bound))
+                .advice("leave it if this host is a server: mphttp doctor --server"),
+        ));
+        return;
+    }
+    if endpoint.flags.backup {
+        let flags = EndpointFlags { backup: false, ..endpoint.flags };
+        found.push(
+            finding(
+                Code::EndpointBackup,
+                Severity::Note,
+                Certainty::Proven,
+                format!("the endpoint {address} is a backup"),
+                "its path carries nothing while another one lives",
+                Remedy::here(again(flags, bound))
+                    .advice("leave it if that is meant, as for a link that is paid by volume"),
+            )
+            .about(name),
+        );
+    }
+    routes(facts, endpoint, owner, again(endpoint.flags, Some(owner)), found);
+}
+
+/// Whether packets from an endpoint leave through its interface, and those for it are let in.
+fn routes(
+    facts: &Facts,
+    endpoint: &Endpoint,
+    owner: &Interface,
+    bound_again: [Action; 2],
+    found: &mut Vec<Finding>,
+) {
+    let Some(snapshot) = &facts.snapshot else { return };
+    let (address, name) = (endpoint.address, owner.name.as_str());
+    let destination = facts.destination(address.is_ipv4());
+    let by_source = lookup::way(snapshot, address, destination, None);
+    let by_device = lookup::way(snapshot, address, destination, Some(owner.index));
+    let leaves = if endpoint.interface.is_some() { by_device } else { by_source };
+    let here = |way: Way| way.interface() == Some(owner.index);
+    if leaves == Way::Unknown || leaves == Way::Local {
+        return;
+    }
+    if !here(leaves) && here(by_device) {
+        let other = leaves.interface().and_then(|index| snapshot.interface(index));
+        let other = other.map_or("no interface", |interface| interface.name.as_str());
+        found.push(
+            finding(
+                Code::RouteWrongInterface,
+                Severity::Warning,
+                Certainty::Likely,
+                format!("packets from {address}, the address of {name}, leave through {other}"),
+                "the second path takes the first one's link, and networks drop packets with an address that is not \
+                 theirs: the routes look at the destination only",
+                Remedy::here(bound_again).advice(format!(
+                    "or let the source choose the route: ip rule add from {address} table N, with a default route \
+                     through {name} in that table"
+                )),
+            )
+            .about(name),
+        );
+    } else if !here(leaves) {
+        found.push(no_route(snapshot, endpoint, owner, bound_again).about(name));
+        return;
+    }
+    if address.is_ipv4() && owner.rp_filter == Some(1) && !here(by_source) {
+        let dropped = facts
+            .trial
+            .as_ref()
+            .and_then(|trial| trial.probe(name))
+            .is_some_and(|probe| probe.counters.tcp("IPReversePathFilter") > 0);
+        found.push(
+            finding(
+                Code::RpFilter,
+                Severity::Warning,
+                if dropped { Certainty::Proven } else { Certainty::Likely },
+                format!("{name} filters strictly by reverse path (rp_filter is 1)"),
+                format!(
+                    "answers that come in through {name} are dropped, since the routes to their sender lead through \
+                     another interface"
+                ),
+                // The greater of this one and that of `all` counts.
+                Remedy::here([sysctl(&format!("net/ipv4/conf/{name}/rp_filter"), "2", Some("1".into()))])
+                    .advice("2 is loose: any interface with a route to the sender will do (ip-sysctl.rst)"),
+            )
+            .about(name),
+        );
+    }
+}
+
+fn no_route(
+    snapshot: &Snapshot,
+    endpoint: &Endpoint,
+    owner: &Interface,
+    bound_again: [Action; 2],
+) -> Finding {
+    let (address, name) = (endpoint.address, owner.name.as_str());
+    let of_family = |route: &&Route| route.destination.address.is_ipv4() == address.is_ipv4();
+    let defaults = || snapshot.routes.iter().filter(|route| route.is_default()).filter(of_family);
+    let own_table = defaults().find(|route| route.table != Route::MAIN && route.leaves_through(owner.index));
+    let metric = defaults()
+        .filter(|route| route.table == Route::MAIN)
+        .map(|route| route.metric.saturating_add(100))
+        .max()
+        .unwrap_or(0);
+    let gateway = lookup::router(snapshot, owner.index, address.is_ipv4());
+    let peer = owner.addresses.iter().any(|own| own.address == address && own.peer.is_some());
+    let remedy = if let Some(route) = own_table {
+        Remedy::here([Action::AddSourceRule { source: address, table: route.table }])
+    } else if gateway.is_some() || peer {
+        let route = Action::AddDefaultRoute { gateway, interface: name.to_owned(), metric };
+        Remedy::here([route].into_iter().chain(bound_again))
+    } else {
+        Remedy::at(
+            Place::Here,
+            format!(
+                "give {name} a default route of its own: ip route add default via ROUTER dev {name} metric {metric}, \
+                 ROUTER being the router of its network, then bind the endpoint to it: {}; {}",
+                bound_again[0], bound_again[1]
+            ),
+        )
+    };
+    finding(
+        Code::NoRoute,
+        Severity::Warning,
+        Certainty::Likely,
+        format!("no route leads out through {name}, which has the endpoint {address}"),
+        "a path from there reaches nothing beyond its own network",
+        remedy,
+    )
+}
+
+/// Interfaces as such, whatever endpoints there are.
+fn interfaces(facts: &Facts, found: &mut Vec<Finding>) {
+    let ways = ways(facts);
+    for way in &ways {
+        let name = &way.interface.name;
+        if let Some(mtu) = way.interface.mtu.filter(|mtu| *mtu < LEAST_MTU) {
+            found.push(
+                finding(
+                    Code::MtuSmall,
+                    Severity::Warning,
+                    Certainty::Proven,
+                    format!("{name} takes packets of {mtu} bytes at most"),
+                    format!(
+                        "below {LEAST_MTU} bytes there is no IPv6, and headers take a large share; MPTCP's options need up to 40 \
+                         bytes of each"
+                    ),
+                    Remedy::here([Action::SetMtu { interface: name.clone(), to: USUAL_MTU, from: mtu }])
+                        .advice("unless the network itself can't carry larger ones"),
+                )
+                .about(name),
+            );
+        }
+    }
+    families(facts, &ways, found);
+    let explained = |finding: &Finding| {
+        matches!(
+            finding.code,
+            Code::InterfaceDown | Code::NoCarrier | Code::NoRoute | Code::FamilyMissing | Code::Ipv6Disabled
+        )
+    };
+    if ways.len() == 1 && !found.iter().any(explained) {
+        let name = ways.first().map(|way| way.interface.name.as_str()).unwrap_or_default();
+        found.push(
+            finding(
+                Code::OneInterface,
+                Severity::Note,
+                Certainty::Proven,
+                format!("{name} is the only way out of this host"),
+                "with one link there is one path: MPTCP then brings neither speed nor safety",
+                Remedy::at(Place::Here, "connect a second link, with an address and a route of its own"),
+            )
+            .about(name),
+        );
+    }
+}
+
+/// Interfaces that lack the family by which the server is reached.
+fn families(facts: &Facts, ways: &[WayOut<'_>], found: &mut Vec<Finding>) {
+    let on_trial = facts.trial.as_ref().is_some_and(|trial| trial.remote.is_some());
+    let [_, ipv6] = facts.families();
+    if !ipv6 && !on_trial {
+        return;
+    }
+    let others = ways_of(facts, [true, true]);
+    let lacks = |other: &&WayOut<'_>| {
+        let index = other.interface.index;
+        let way_of =
+            |ipv6: bool| ways_of(facts, [!ipv6, ipv6]).iter().any(|way| way.interface.index == index);
+        if on_trial { !ways.iter().any(|way| way.interface.index == index) } else { !way_of(true) }
+    };
+    let anyone = ways_of(facts, [false, true]);
+    for other in others.iter().filter(lacks) {
+        let name = &other.interface.name;
+        let severity = if on_trial { Severity::Warning } else { Severity::Note };
+        if ipv6 && !anyone.is_empty() && facts.ipv6_disabled.contains(name) {
+            found.push(
+                finding(
+                    Code::Ipv6Disabled,
+                    severity,
+                    Certainty::Proven,
+                    format!("IPv6 is switched off on {name}, and another way out has it"),
+                    "a connection over IPv6 has no path there: the paths of a connection are of one family, as its endpoints are",
+                    Remedy::here([sysctl(
+                        &format!("net/ipv6/conf/{name}/disable_ipv6"),
+                        "0",
+                        Some("1".into()),
+                    )])
+                    .advice("its addresses come back with the next router advertisement, or with whatever set them"),
+                )
+                .about(name),
+            );
+        } else if on_trial {
+            let family = if ipv6 { "IPv6" } else { "IPv4" };
+            found.push(
+                finding(
+                    Code::FamilyMissing,
+                    severity,
+                    Certainty::Proven,
+                    format!("{name} has no {family} address that reaches beyond its link, or no route for it, and the server is reached by {family}"),
+                    "the connection has no path there",
+                    Remedy::at(
+                        Place::Here,
+                        format!("get {name} an {family} address and a default route for it, or reach the server by the other family"),
+                    ),
+                )
+                .about(name),
+            );
+        }
+    }
+}

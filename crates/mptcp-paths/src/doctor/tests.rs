@@ -1,0 +1,394 @@
+//! Judges on made-up hosts; the real ones are broken in the lab tests of the program.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use super::*;
+use crate::auto::Rival;
+use crate::{
+    Address, Endpoint, EndpointFlags, Hop, Interface, Limits, OperState, Prefix, Route, Rule, RuleAction,
+    Snapshot,
+};
+
+pub(super) const WIFI: u32 = 2;
+pub(super) const LTE: u32 = 3;
+
+pub(super) fn v4(a: u8, b: u8, c: u8, d: u8) -> IpAddr {
+    Ipv4Addr::new(a, b, c, d).into()
+}
+
+/// Two interfaces with a default route each, and a table for each source address.
+pub(super) fn two_links() -> Snapshot {
+    let mut host = Snapshot::default();
+    for (index, name, link) in [(WIFI, "wifi", 1), (LTE, "lte", 2)] {
+        let (ours, router) = (v4(10, link, 0, 1), v4(10, link, 0, 2));
+        host.interfaces.push(Interface {
+            index,
+            name: name.into(),
+            up: true,
+            carrier: true,
+            state: OperState::Up,
+            mtu: Some(1500),
+            addresses: vec![Address::new(ours, 24)],
+            ..Interface::default()
+        });
+        let hop = |gateway| vec![Hop { interface: Some(index), gateway, dead: false }];
+        let table = 1000 + u32::from(link);
+        let metric = 100 + u32::from(link);
+        host.routes.push(Route { hops: hop(Some(router)), metric, ..Route::default() });
+        host.routes.push(Route { table, hops: hop(Some(router)), metric, ..Route::default() });
+        host.routes.push(Route {
+            destination: Prefix::new(v4(10, link, 0, 0), 24),
+            hops: hop(None),
+            ..Route::default()
+        });
+        host.rules.push(Rule {
+            priority: table,
+            from: Some(Prefix::host(ours)),
+            action: RuleAction::Table(table),
+            ..Rule::default()
+        });
+    }
+    host.rules.push(Rule { priority: 0, action: RuleAction::Table(Route::LOCAL), ..Rule::default() });
+    host.rules.push(Rule { priority: 32_766, ..Rule::default() });
+    host
+}
+
+fn endpoint(link: u8) -> Endpoint {
+    let flags = EndpointFlags { subflow: true, ..EndpointFlags::default() };
+    Endpoint { id: Some(link), ..Endpoint::new(v4(10, link, 0, 1), flags) }
+}
+
+fn healthy() -> Facts {
+    let mut facts = Facts {
+        socket: SocketAnswer::Made,
+        loopback: Some(Outcome::Mptcp),
+        endpoints: Some(vec![endpoint(1), endpoint(2)]),
+        limits: Some(Limits { subflows: 2, add_addr_accepted: 0 }),
+        snapshot: Some(two_links()),
+        ..Facts::default()
+    };
+    facts.settings.enabled = Some(true);
+    facts.settings.path_manager = Some("kernel".into());
+    facts
+}
+
+fn with_trial() -> Facts {
+    let share = |name: &str, link: u8, received| PathShare {
+        interface: Some(name.into()),
+        local: Some(v4(10, link, 0, 1)),
+        remote: Some(SocketAddr::new(v4(10, 1, 0, 2), 8000)),
+        received,
+        sent: 100,
+    };
+    let probe =
+        |name: &str| Probe { interface: name.into(), outcome: Outcome::Mptcp, counters: Counters::default() };
+    let trial = Trial {
+        server: "10.1.0.2:8000".into(),
+        remote: Some(SocketAddr::new(v4(10, 1, 0, 2), 8000)),
+        outcome: Some(Outcome::Mptcp),
+        bytes: 2000,
+        paths: vec![share("wifi", 1, 1000), share("lte", 2, 1000)],
+        probes: vec![probe("wifi"), probe("lte")],
+        ..Trial::default()
+    };
+    Facts { trial: Some(trial), ..healthy() }
+}
+
+fn codes(facts: &Facts) -> Vec<&'static str> {
+    judge(facts).iter().map(|finding| finding.code.as_str()).collect()
+}
+
+/// The one finding of this kind.
+fn only(facts: &Facts, code: Code) -> Finding {
+    let found = judge(facts);
+    match found.iter().filter(|finding| finding.code == code).collect::<Vec<_>>().as_slice() {
+        [one] => (*one).clone(),
+        _ => panic!("{found:?}"),
+    }
+}
+
+#[test]
+fn a_healthy_host_has_no_finding() {
+    for facts in [healthy(), with_trial(), Facts { role: Role::Server, ..healthy() }] {
+        assert_eq!(codes(&facts), [""; 0]);
+        assert_eq!(Verdict::of(&judge(&facts)), Verdict::Well);
+    }
+    assert_eq!(healthy().interfaces_to_probe(), ["wifi", "lte"]);
+}
+
+#[test]
+fn no_mptcp_explains_everything_else() {
+    for (socket, code) in [
+        (SocketAnswer::Platform, Code::NoMptcp),
+        (SocketAnswer::TooOld, Code::NoMptcp),
+        (SocketAnswer::NotBuilt, Code::NoMptcp),
+        (SocketAnswer::Disabled, Code::Disabled),
+        (SocketAnswer::Denied, Code::Denied),
+    ] {
+        let facts = Facts { socket, endpoints: Some(Vec::new()), ..healthy() };
+        assert_eq!(codes(&facts), [code.as_str()]);
+        assert_eq!(Verdict::of(&judge(&facts)), Verdict::NoMptcp);
+    }
+}
+
+#[test]
+fn the_kernels_own_switch_is_told_with_the_way_to_end_it() {
+    let mut facts = Facts { loopback: Some(Outcome::HostBlackhole), ..healthy() };
+    facts.settings.blackhole_timeout = Some(1800);
+    let finding = only(&facts, Code::HostBlackhole);
+    assert_eq!(finding.remedy.commands(), ["sysctl -w net.mptcp.blackhole_timeout=1800"]);
+    let mut past = healthy();
+    past.counters.0.insert("MPTcpExtBlackhole".into(), 2);
+    assert_eq!(codes(&past), ["syns-swallowed"]);
+    assert_eq!(Verdict::of(&judge(&past)), Verdict::Well);
+}
+
+#[test]
+fn the_path_manager_must_be_somebodys() {
+    let mut facts = healthy();
+    facts.settings.path_manager = Some("userspace".into());
+    assert_eq!(
+        only(&facts, Code::NoUserspaceDaemon).remedy.commands(),
+        ["sysctl -w net.mptcp.path_manager=kernel"]
+    );
+    facts.daemons = vec![Rival::Mptcpd { pid: 7 }];
+    assert_eq!(codes(&facts), [""; 0]);
+    facts.daemons.clear();
+    facts.settings.path_manager = None;
+    facts.settings.pm_type = Some(1);
+    assert_eq!(only(&facts, Code::NoUserspaceDaemon).remedy.commands(), ["sysctl -w net.mptcp.pm_type=0"]);
+}
+
+#[test]
+fn endpoints_are_missed_where_a_second_way_leads_out() {
+    let none = Facts { endpoints: Some(Vec::new()), ..healthy() };
+    let finding = only(&none, Code::NoEndpoints);
+    assert_eq!(finding.remedy.commands(), ["mphttp paths add 10.2.0.1 --subflow"]);
+    assert_eq!(finding.remedy.undo(), ["mphttp paths del 10.2.0.1"]);
+    let first = Facts { endpoints: Some(vec![endpoint(1)]), ..healthy() };
+    assert_eq!(only(&first, Code::NoEndpointForInterface).subject.as_deref(), Some("lte"));
+    // The first path needs none.
+    let second = Facts { endpoints: Some(vec![endpoint(2)]), ..healthy() };
+    assert_eq!(codes(&second), [""; 0]);
+    // Without rules about the source an endpoint must be bound to its interface.
+    let mut plain = none;
+    if let Some(host) = &mut plain.snapshot {
+        host.rules.retain(|rule| rule.from.is_none());
+    }
+    assert_eq!(
+        only(&plain, Code::NoEndpoints).remedy.commands(),
+        ["mphttp paths add 10.2.0.1 --subflow --dev lte"]
+    );
+    // Nobody's network but the container host's own: no way out.
+    if let Some(host) = &mut plain.snapshot {
+        host.routes.retain(|route| !(route.is_default() && route.leaves_through(LTE)));
+    }
+    assert_eq!(codes(&plain), ["one-interface"]);
+}
+
+#[test]
+fn an_endpoint_of_a_network_left_makes_room_for_the_new_address() {
+    let stale = Endpoint { id: Some(2), ..Endpoint::new(v4(192, 0, 2, 9), endpoint(2).flags) };
+    let facts = Facts { endpoints: Some(vec![endpoint(1), stale]), ..healthy() };
+    assert_eq!(codes(&facts), ["endpoint-address-gone"]);
+    assert_eq!(
+        only(&facts, Code::EndpointAddressGone).remedy.commands(),
+        ["mphttp paths del 192.0.2.9", "mphttp paths add 10.2.0.1 --subflow"]
+    );
+}
+
+#[test]
+fn flags_of_endpoints_are_looked_at() {
+    let with = |flags| Facts {
+        endpoints: Some(vec![endpoint(1), Endpoint { port: Some(9), flags, ..endpoint(2) }]),
+        ..healthy()
+    };
+    let signal = with(EndpointFlags { signal: true, ..EndpointFlags::default() });
+    assert_eq!(
+        only(&signal, Code::EndpointSignalOnly).remedy.commands(),
+        ["mphttp paths del 10.2.0.1", "mphttp paths add 10.2.0.1 --subflow"]
+    );
+    let backup = with(EndpointFlags { subflow: true, backup: true, ..EndpointFlags::default() });
+    assert_eq!(only(&backup, Code::EndpointBackup).severity, Severity::Note);
+    let mut elsewhere = healthy();
+    elsewhere.endpoints = Some(vec![Endpoint { interface: Some(WIFI), ..endpoint(2) }]);
+    assert_eq!(
+        only(&elsewhere, Code::EndpointWrongInterface).remedy.commands(),
+        ["mphttp paths del 10.2.0.1", "mphttp paths add 10.2.0.1 --subflow --dev lte"]
+    );
+}
+
+#[test]
+fn interfaces_are_looked_at() {
+    let with = |change: fn(&mut Interface)| {
+        let mut facts = healthy();
+        let host = facts.snapshot.as_mut().expect("a snapshot");
+        change(host.interfaces.iter_mut().find(|interface| interface.index == LTE).expect("lte"));
+        facts
+    };
+    let down = with(|lte| (lte.up, lte.carrier, lte.state) = (false, false, OperState::Down));
+    assert_eq!(only(&down, Code::InterfaceDown).remedy.commands(), ["ip link set dev lte up"]);
+    let unplugged = with(|lte| (lte.carrier, lte.state) = (false, OperState::Down));
+    assert_eq!(codes(&unplugged), ["no-carrier"]);
+    let small = with(|lte| lte.mtu = Some(576));
+    assert_eq!(only(&small, Code::MtuSmall).remedy.undo(), ["ip link set dev lte mtu 576"]);
+}
+
+#[test]
+fn routes_are_followed() {
+    let mut facts = healthy();
+    facts.snapshot.as_mut().expect("a snapshot").rules.retain(|rule| rule.from.is_none());
+    assert_eq!(
+        only(&facts, Code::RouteWrongInterface).remedy.commands(),
+        ["mphttp paths del 10.2.0.1", "mphttp paths add 10.2.0.1 --subflow --dev lte"]
+    );
+    let filter = |facts: &mut Facts, value| {
+        let interfaces = &mut facts.snapshot.as_mut().expect("a snapshot").interfaces;
+        interfaces.iter_mut().for_each(|interface| interface.rp_filter = Some(value));
+    };
+    filter(&mut facts, 1);
+    let finding = only(&facts, Code::RpFilter);
+    assert_eq!(finding.certainty, Certainty::Likely);
+    assert_eq!(finding.remedy.commands(), ["sysctl -w net.ipv4.conf.lte.rp_filter=2"]);
+    filter(&mut facts, 2);
+    assert_eq!(codes(&facts), ["route-wrong-interface"]);
+    // The route is there, in a table that no rule leads to.
+    let host = facts.snapshot.as_mut().expect("a snapshot");
+    host.routes
+        .retain(|route| !(route.is_default() && route.table == Route::MAIN && route.leaves_through(LTE)));
+    assert_eq!(only(&facts, Code::NoRoute).remedy.commands(), ["ip rule add from 10.2.0.1 table 1002"]);
+    let host = facts.snapshot.as_mut().expect("a snapshot");
+    host.routes.retain(|route| !(route.is_default() && route.leaves_through(LTE)));
+    let finding = only(&facts, Code::NoRoute);
+    assert!(finding.remedy.actions.is_empty() && finding.remedy.advice.is_some(), "{finding:?}");
+}
+
+#[test]
+fn limits_are_measured_by_what_is_there() {
+    let facts = Facts { limits: Some(Limits { subflows: 0, add_addr_accepted: 0 }), ..healthy() };
+    let finding = only(&facts, Code::LimitSubflows);
+    assert_eq!(finding.remedy.commands(), ["mphttp paths limits --subflows 8 --add-addr-accepted 0"]);
+    assert_eq!(finding.remedy.undo(), ["mphttp paths limits --subflows 0 --add-addr-accepted 0"]);
+}
+
+#[test]
+fn servers_are_judged_by_what_they_announce() {
+    let flags = EndpointFlags { signal: true, ..EndpointFlags::default() };
+    let announced = Endpoint { id: Some(1), ..Endpoint::new(v4(10, 2, 0, 1), flags) };
+    let mut facts = Facts { role: Role::Server, endpoints: Some(vec![announced.clone()]), ..healthy() };
+    facts.listeners =
+        vec!["10.1.0.1:8000".parse().expect("an address"), "0.0.0.0:8001".parse().expect("one")];
+    assert_eq!(
+        only(&facts, Code::ListenerOneAddress).remedy.commands(),
+        ["mphttp paths del 10.2.0.1", "mphttp paths add 10.2.0.1 --signal --port 8002"]
+    );
+    facts.listeners.push("[::]:8000".parse().expect("an address"));
+    assert_eq!(codes(&facts), [""; 0]);
+    facts.settings.allow_join_initial_addr_port = Some(false);
+    assert_eq!(codes(&facts), ["cflag-without-port"]);
+    facts.endpoints = Some(vec![Endpoint { port: Some(8443), ..announced }]);
+    assert_eq!(codes(&facts), [""; 0], "the set-up behind a load balancer");
+    facts.endpoints = Some(Vec::new());
+    assert_eq!(codes(&facts), ["cflag-without-signal"]);
+}
+
+#[test]
+fn boxes_are_told_from_servers_by_trying_each_path() {
+    let with = |wifi: Outcome, lte: Outcome| {
+        let mut facts = with_trial();
+        let trial = facts.trial.as_mut().expect("a trial");
+        trial.outcome = Some(wifi.clone());
+        trial.probes[0].outcome = wifi;
+        trial.probes[1].outcome = lte;
+        trial.paths.truncate(1);
+        facts
+    };
+    for (outcome, code) in [
+        (Outcome::Stripped, "path-strips"),
+        (Outcome::SynDropped, "path-drops-syn"),
+        (Outcome::SynReset, "path-resets-syn"),
+        (Outcome::FellBack, "path-falls-back"),
+        (Outcome::NoConnection("timed out".into()), "path-dead"),
+    ] {
+        let facts = with(Outcome::Mptcp, outcome.clone());
+        assert_eq!(codes(&facts), [code]);
+        assert_eq!(judge(&facts)[0].subject.as_deref(), Some("lte"));
+        assert_eq!(Verdict::of(&judge(&facts)), Verdict::Findings);
+        if !matches!(outcome, Outcome::NoConnection(_)) {
+            let first = with(outcome, Outcome::Mptcp);
+            assert_eq!(codes(&first), [code]);
+            assert_eq!(Verdict::of(&judge(&first)), Verdict::NoMptcp);
+        }
+    }
+    assert_eq!(codes(&with(Outcome::Stripped, Outcome::Stripped)), ["peer-without-mptcp"]);
+    let nowhere = || Outcome::NoConnection("refused".into());
+    assert_eq!(judge(&with(nowhere(), nowhere()))[0].code, Code::Unreachable);
+}
+
+#[test]
+fn a_path_that_is_missing_is_told_by_what_was_counted() {
+    let with = |counters: &[(&str, u64)], paths: usize| {
+        let mut facts = with_trial();
+        let trial = facts.trial.as_mut().expect("a trial");
+        trial.paths.truncate(paths);
+        trial.paths.iter_mut().skip(1).for_each(|path| path.received = 0);
+        for (name, value) in counters {
+            trial.counters.0.insert(format!("MPTcpExt{name}"), *value);
+        }
+        facts
+    };
+    assert_eq!(codes(&with(&[], 1)), ["peer-forbids-joins"]);
+    assert_eq!(codes(&with(&[("MPJoinSynTx", 1)], 1)), ["joins-unanswered"]);
+    assert_eq!(codes(&with(&[("MPJoinSynTx", 1), ("MPJoinSynAckRx", 1)], 1)), ["peer-refuses-joins"]);
+    assert_eq!(codes(&with(&[("MPJoinSynTx", 1), ("MPJoinSynAckRx", 1)], 2)), ["path-idle"]);
+    let announced = with(&[("AddAddr", 1)], 1);
+    assert_eq!(
+        only(&announced, Code::LimitAddAddr).remedy.commands(),
+        ["mphttp paths limits --subflows 2 --add-addr-accepted 8"]
+    );
+}
+
+#[test]
+fn proxies_are_named_with_the_way_around_them() {
+    let mut facts = with_trial();
+    let trial = facts.trial.as_mut().expect("a trial");
+    trial.proxy = Some("http://10.1.0.2:3128".into());
+    trial.via = Some("1.1 cache".into());
+    assert_eq!(codes(&facts), ["proxy", "via"]);
+    assert_eq!(only(&facts, Code::Proxy).remedy.commands(), ["export no_proxy=10.1.0.2"]);
+}
+
+#[test]
+fn other_managers_are_told_of_when_endpoints_are_amiss() {
+    let mut facts = healthy();
+    facts.daemons = vec![Rival::Mptcpd { pid: 7 }, Rival::NetworkManager { pid: 8 }];
+    assert_eq!(codes(&facts), [""; 0]);
+    facts.endpoints = Some(Vec::new());
+    let found = codes(&facts);
+    assert!(found.contains(&"mptcpd") && found.contains(&"network-manager"), "{found:?}");
+}
+
+#[test]
+fn a_family_that_a_link_lacks_matters_to_servers_of_that_family() {
+    let v6 = |link: u16, host: u16| IpAddr::from([0xfd00, link, 0, 0, 0, 0, 0, host]);
+    let mut facts = with_trial();
+    let host = facts.snapshot.as_mut().expect("a snapshot");
+    host.interfaces[0].addresses.push(Address::new(v6(1, 1), 64));
+    host.routes.push(Route {
+        destination: Prefix::new(IpAddr::from([0_u16; 8]), 0),
+        hops: vec![Hop { interface: Some(WIFI), gateway: Some(v6(1, 2)), dead: false }],
+        ..Route::default()
+    });
+    host.rules.push(Rule { ipv6: true, priority: 32_766, ..Rule::default() });
+    assert_eq!(codes(&facts), [""; 0]);
+    let trial = facts.trial.as_mut().expect("a trial");
+    trial.remote = Some(SocketAddr::new(v6(1, 2), 8000));
+    trial.probes.truncate(1);
+    trial.paths.truncate(1);
+    assert_eq!(codes(&facts), ["family-missing"]);
+    facts.ipv6_disabled.push("lte".into());
+    assert_eq!(
+        only(&facts, Code::Ipv6Disabled).remedy.commands(),
+        ["sysctl -w net.ipv6.conf.lte.disable_ipv6=0"]
+    );
+}

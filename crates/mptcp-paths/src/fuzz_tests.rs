@@ -1,0 +1,214 @@
+//! Every decoder of this crate on arbitrary bytes, and on real messages with arbitrary damage: whatever comes, it ends and
+//! doesn't panic. The seeds are what this host's kernel says of itself.
+
+use netlink_packet_core::{
+    Emitable, NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload,
+};
+use netlink_packet_generic::ctrl::GenlCtrl;
+use netlink_packet_generic::{GenlHeader, GenlMessage};
+use netlink_packet_route::address::AddressMessage;
+use netlink_packet_route::link::LinkMessage;
+use netlink_packet_route::route::RouteMessage;
+use netlink_packet_route::rule::RuleMessage;
+use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
+use netlink_sys::protocols::NETLINK_ROUTE;
+use netlink_sys::{Socket, SocketAddr};
+use proptest::prelude::*;
+use std::sync::LazyLock;
+
+use crate::listen::{EventMessage, host_event};
+use crate::message::{Attribute, Message};
+use crate::netlink::messages;
+use crate::{Endpoint, EndpointFlags, rtnl};
+
+/// `struct nlmsghdr`.
+const HEADER: usize = 16;
+
+/// All that this crate makes of a datagram, whoever it comes from.
+fn decode_everything(datagram: &[u8]) {
+    // Every step consumes at least a header's length, or the rest.
+    let most = datagram.len() / HEADER + 1;
+    let mut count = 0;
+    for message in messages::<RouteNetlinkMessage>(datagram) {
+        count += 1;
+        let Ok(NetlinkMessage { payload: NetlinkPayload::InnerMessage(message), .. }) = message else {
+            continue;
+        };
+        let _ = host_event(&message);
+        match &message {
+            RouteNetlinkMessage::NewLink(link) => drop(rtnl::interface(link)),
+            RouteNetlinkMessage::NewAddress(address) => {
+                let _ = rtnl::address(address).map(|own| own.is_usable());
+            }
+            RouteNetlinkMessage::NewRoute(route) => {
+                for ipv6 in [false, true] {
+                    let route = rtnl::route(route, ipv6);
+                    let _ = route.map(|route| route.destination.contains(route.destination.address));
+                }
+            }
+            RouteNetlinkMessage::NewRule(rule) => drop(rtnl::rule(rule, false)),
+            _ => {}
+        }
+    }
+    assert!(count <= most, "{count} messages in {} bytes", datagram.len());
+    assert!(messages::<GenlMessage<Message>>(datagram).count() <= most);
+    assert!(messages::<GenlMessage<EventMessage>>(datagram).count() <= most);
+    assert!(messages::<GenlMessage<GenlCtrl>>(datagram).count() <= most);
+}
+
+/// A datagram with one message of this type.
+fn datagram(message_type: u16, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = u32::try_from(HEADER + payload.len()).unwrap().to_ne_bytes().to_vec();
+    bytes.extend(message_type.to_ne_bytes());
+    bytes.extend([0; 10]);
+    bytes.extend(payload);
+    bytes
+}
+
+/// What the kernel answers to every question that [`rtnl`] asks, and the messages of `mptcp_pm` as they look.
+static SEEDS: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
+    let mut seeds = Vec::new();
+    let mut route = RouteMessage::default();
+    route.header.address_family = AddressFamily::Inet6;
+    for question in [
+        RouteNetlinkMessage::GetLink(LinkMessage::default()),
+        RouteNetlinkMessage::GetAddress(AddressMessage::default()),
+        RouteNetlinkMessage::GetRoute(RouteMessage::default()),
+        RouteNetlinkMessage::GetRoute(route),
+        RouteNetlinkMessage::GetRule(RuleMessage::default()),
+    ] {
+        seeds.extend(ask(question));
+    }
+    let flags = EndpointFlags { subflow: true, backup: true, ..EndpointFlags::default() };
+    let endpoint = Endpoint {
+        id: Some(3),
+        port: Some(80),
+        interface: Some(2),
+        ..Endpoint::new("2001:db8::1".parse().unwrap(), flags)
+    };
+    let attributes =
+        vec![Attribute::Endpoint(endpoint), Attribute::Subflows(2), Attribute::AddAddrAccepted(3)];
+    let message = Message { command: 3, attributes };
+    let mut payload = vec![3, 1, 0, 0];
+    let mut body = vec![0; message.buffer_len()];
+    message.emit(&mut body);
+    payload.extend(body);
+    seeds.push(datagram(0x20, &payload));
+    // An event with all that one can have: kind 11, a path that closed.
+    let attribute = |kind: u16, value: &[u8]| {
+        let mut bytes = u16::try_from(4 + value.len()).unwrap().to_ne_bytes().to_vec();
+        bytes.extend(kind.to_ne_bytes());
+        bytes.extend(value);
+        bytes.resize(bytes.len().next_multiple_of(4), 0);
+        bytes
+    };
+    let mut payload = vec![11, 1, 0, 0];
+    for (kind, value) in [
+        (1_u16, &[1, 2, 3, 4][..]),
+        (2, &[2, 0]),
+        (3, &[1]),
+        (4, &[2]),
+        (5, &[192, 0, 2, 1]),
+        (7, &[192, 0, 2, 2]),
+        (9, &[0x1f, 0x90]),
+        (10, &[0, 80]),
+        (11, &[1]),
+        (12, &[110]),
+        (13, &[3, 0]),
+        (15, &[2, 0, 0, 0]),
+        (16, &[6, 0, 0, 0]),
+        (17, &[1, 0, 0, 0]),
+        (18, &[1]),
+    ] {
+        payload.extend(attribute(kind, value));
+    }
+    seeds.push(datagram(0x20, &payload));
+    seeds
+});
+
+fn ask(question: RouteNetlinkMessage) -> Vec<Vec<u8>> {
+    let mut socket = Socket::new(NETLINK_ROUTE).unwrap();
+    socket.bind_auto().unwrap();
+    socket.connect(&SocketAddr::new(0, 0)).unwrap();
+    let mut header = NetlinkHeader::default();
+    header.flags = NLM_F_REQUEST | NLM_F_DUMP;
+    let mut packet = NetlinkMessage::new(header, NetlinkPayload::InnerMessage(question));
+    packet.finalize();
+    let mut bytes = vec![0; packet.buffer_len()];
+    packet.serialize(&mut bytes);
+    socket.send(&bytes, 0).unwrap();
+    let mut answers = Vec::new();
+    for _ in 0..100 {
+        let (datagram, _) = socket.recv_from_full().unwrap();
+        let done = messages::<RouteNetlinkMessage>(&datagram)
+            .any(|message| matches!(message, Ok(NetlinkMessage { payload: NetlinkPayload::Done(_), .. })));
+        answers.push(datagram);
+        if done {
+            break;
+        }
+    }
+    answers
+}
+
+#[test]
+fn what_the_kernel_says_is_understood() {
+    for seed in SEEDS.iter().filter(|seed| seed[4] != 0x20) {
+        for message in messages::<RouteNetlinkMessage>(seed) {
+            message.unwrap();
+        }
+    }
+    let event = messages::<GenlMessage<EventMessage>>(SEEDS.last().unwrap()).next().unwrap().unwrap();
+    let NetlinkPayload::InnerMessage(event) = event.payload else { panic!("{event:?}") };
+    let crate::PathEvent::SubflowClosed(path) = event.payload.0 else { panic!("{event:?}") };
+    assert_eq!(
+        (path.local.to_string(), path.remote.to_string()),
+        ("192.0.2.1:8080".into(), "192.0.2.2:80".into())
+    );
+    assert_eq!((path.error, path.interface, path.backup), (Some(110), Some(2), true));
+    let why = path.why().unwrap();
+    assert!(why.contains("timed out") && why.contains("middlebox interference, may be tried again"), "{why}");
+    assert_eq!(GenlHeader { cmd: 11, version: 1 }, event.header);
+}
+
+/// Types of messages that are decoded: rtnetlink's of links, addresses, routes and rules; a generic family's; the
+/// controller's; errors, ends and overruns.
+fn types() -> impl Strategy<Value = u16> {
+    prop_oneof![
+        prop::sample::select(vec![1_u16, 2, 3, 4, 16, 17, 20, 21, 24, 25, 32, 33, 0x10, 0x20]),
+        any::<u16>()
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4096))]
+
+    #[test]
+    fn arbitrary_bytes_do_no_harm(bytes in prop::collection::vec(any::<u8>(), 0..512)) {
+        decode_everything(&bytes);
+    }
+
+    #[test]
+    fn arbitrary_payloads_do_no_harm(
+        messages in prop::collection::vec((types(), prop::collection::vec(any::<u8>(), 0..200)), 1..4),
+    ) {
+        let bytes: Vec<u8> = messages.iter().flat_map(|(kind, payload)| datagram(*kind, payload)).collect();
+        decode_everything(&bytes);
+    }
+
+    #[test]
+    fn damaged_messages_do_no_harm(
+        seed in any::<prop::sample::Index>(),
+        damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..12),
+        cut in prop::option::of(any::<prop::sample::Index>()),
+    ) {
+        let mut bytes = SEEDS[seed.index(SEEDS.len())].clone();
+        for (place, value) in damage {
+            let place = place.index(bytes.len());
+            bytes[place] = value;
+        }
+        if let Some(cut) = cut {
+            bytes.truncate(cut.index(bytes.len()));
+        }
+        decode_everything(&bytes);
+    }
+}

@@ -1,0 +1,245 @@
+//! The keeper on a host whose interfaces filter reverse paths strictly: the routing it sets up, what that is good for, and
+//! that nothing of it is left.
+
+fn main() -> std::process::ExitCode {
+    #[cfg(target_os = "linux")]
+    return linux::main();
+    #[cfg(not(target_os = "linux"))]
+    {
+        let options = mptcp_paths::auto::Options::default();
+        let opened = mptcp_paths::auto::Keeper::open(options);
+        assert!(matches!(opened, Err(mptcp_paths::Error::Unsupported)));
+        std::process::ExitCode::SUCCESS
+    }
+}
+
+#[cfg(target_os = "linux")]
+mod linux {
+    use std::io::{Read, Write};
+    use std::net::{Ipv4Addr, SocketAddr};
+    use std::process::ExitCode;
+    use std::time::{Duration, Instant};
+
+    use libtest_mimic::{Arguments, Trial};
+    use mptcp_paths::auto::{Change, Keeper, Options};
+    use mptcp_paths::netlink::Netlink;
+    use mptcp_paths::{Endpoint, EndpointFlags, Error, Limits, Prefix, RuleAction, Snapshot};
+    use netlab::{Direction, Host, Lab, Link, LinkSpec, Rate};
+    use netlink_packet_core::{NLM_F_CREATE, NLM_F_DUMP};
+    use netlink_packet_route::address::{AddressAttribute, AddressMessage};
+    use netlink_packet_route::rule::{RuleAttribute, RuleMessage};
+    use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
+    use netlink_sys::protocols::NETLINK_ROUTE;
+    use socket2::{Domain, Protocol, Socket, Type};
+
+    type Failure = Box<dyn std::error::Error + Send + Sync>;
+    type Result<T = ()> = std::result::Result<T, Failure>;
+
+    /// The server's address: like most of the world it is in no subnet of the phone's.
+    const WORLD: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    pub fn main() -> ExitCode {
+        let mut arguments = Arguments::from_args();
+        arguments.test_threads = Some(1);
+        if let Err(error) = netlab::enter() {
+            eprintln!("{error}");
+            return ExitCode::FAILURE;
+        }
+        let tests: [(&str, fn() -> Result); 3] = [
+            ("strict_filters_get_routing_which_is_undone", strict_filters_get_routing_which_is_undone),
+            ("routing_goes_with_its_address", routing_goes_with_its_address),
+            ("who_keeps_deleting_endpoints_wins", who_keeps_deleting_endpoints_wins),
+        ];
+        let trials = tests.map(|(name, test)| Trial::test(name, move || test().map_err(Into::into)));
+        libtest_mimic::run(&arguments, trials.into()).exit_code()
+    }
+
+    struct Bench {
+        _lab: Lab,
+        phone: Host,
+        server: Host,
+        wifi: Link,
+        lte: Link,
+    }
+
+    impl Bench {
+        /// A phone as most hosts are: two default routes, no routing by source, and filters that are strict.
+        fn new() -> Result<Self> {
+            let lab = Lab::new()?;
+            let (phone, server) = (lab.host("phone")?, lab.host("server")?);
+            let wifi = lab.link(&phone, &server, LinkSpec::new().name("wifi").rate(Rate::mbit(20)))?;
+            let lte = lab.link(&phone, &server, LinkSpec::new().name("lte").rate(Rate::mbit(20)))?;
+            phone.run(delete_lab_rules)??;
+            for name in ["all", "wifi", "lte"] {
+                phone.sysctl(&format!("net.ipv4.conf.{name}.rp_filter"), "1")?;
+            }
+            server.mptcp_limits(8, 8)?;
+            server.run(give_world_address)??;
+            Ok(Self { _lab: lab, phone, server, wifi, lte })
+        }
+
+        /// Sends over MPTCP to the server for a second and gives the bytes that each link carried.
+        fn send(&self) -> Result<[u64; 2]> {
+            let to = SocketAddr::from((WORLD, 80));
+            let any = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 80));
+            let mptcp = || Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::from(262)));
+            let listener = self.server.run(|| -> Result<Socket> {
+                let socket = mptcp()?;
+                socket.set_reuse_address(true)?;
+                socket.bind(&any.into())?;
+                socket.listen(8)?;
+                Ok(socket)
+            })??;
+            let carried = || -> Result<[u64; 2]> {
+                let of = |link: &Link| Ok::<_, Failure>(link.traffic(Direction::AToB)?.received_bytes);
+                Ok([of(&self.wifi)?, of(&self.lte)?])
+            };
+            let before = carried()?;
+            let reader = self.server.thread(move || -> std::io::Result<u64> {
+                let (mut stream, _) = listener.accept()?;
+                let (mut buffer, mut total) = (vec![0; 1 << 16], 0);
+                loop {
+                    match stream.read(&mut buffer)? {
+                        0 => return Ok(total),
+                        count => total += count as u64,
+                    }
+                }
+            })?;
+            let sent = self.phone.run(|| -> Result<u64> {
+                let mut socket = mptcp()?;
+                socket.connect(&to.into())?;
+                let (start, mut total) = (Instant::now(), 0);
+                while start.elapsed() < Duration::from_secs(1) {
+                    total += socket.write(&[7; 1 << 14])? as u64;
+                }
+                Ok(total)
+            })??;
+            let got = reader.join().map_err(|_| "the reader panicked")??;
+            if got != sent {
+                return Err(format!("{got} of {sent} bytes arrived").into());
+            }
+            let after = carried()?;
+            Ok([after[0] - before[0], after[1] - before[1]])
+        }
+
+        /// Runs with a keeper, on one thread of the phone.
+        fn keep<T: Send>(&self, work: impl FnOnce(&mut Keeper) -> Result<T> + Send) -> Result<T> {
+            self.phone.run(|| work(&mut Keeper::open(Options::default())?))?
+        }
+    }
+
+    /// The lab gives its hosts routing by source; most hosts have none.
+    fn delete_lab_rules() -> Result {
+        let mut netlink = Netlink::open(NETLINK_ROUTE)?;
+        for family in [AddressFamily::Inet, AddressFamily::Inet6] {
+            let mut question = RuleMessage::default();
+            question.header.family = family;
+            for answer in netlink.request(RouteNetlinkMessage::GetRule(question), NLM_F_DUMP)? {
+                let RouteNetlinkMessage::NewRule(rule) = answer else { continue };
+                if rule.attributes.iter().any(|attribute| matches!(attribute, RuleAttribute::Source(_))) {
+                    netlink.request(RouteNetlinkMessage::DelRule(rule), 0)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn give_world_address() -> Result {
+        let mut message = AddressMessage::default();
+        message.header.family = AddressFamily::Inet;
+        message.header.prefix_len = 32;
+        message.header.index = 1;
+        message.attributes =
+            vec![AddressAttribute::Local(WORLD.into()), AddressAttribute::Address(WORLD.into())];
+        let mut netlink = Netlink::open(NETLINK_ROUTE)?;
+        netlink.request(RouteNetlinkMessage::NewAddress(message), NLM_F_CREATE)?;
+        Ok(())
+    }
+
+    fn snapshot(host: &Host) -> Result<Snapshot> {
+        Ok(host.run(Snapshot::read)??)
+    }
+
+    fn strict_filters_get_routing_which_is_undone() -> Result {
+        let bench = Bench::new()?;
+        let before = snapshot(&bench.phone)?;
+        let own = bench.lte.address(&bench.phone)?;
+        // By hand: the second path's SYN goes out, and its answer is dropped.
+        let mut manager = bench.phone.path_manager()?;
+        let flags = EndpointFlags { subflow: true, ..EndpointFlags::default() };
+        let interface = Some(bench.lte.interface_index(&bench.phone)?);
+        manager.add(&Endpoint { interface, ..Endpoint::new(own, flags) })?;
+        let [_, lte] = bench.send()?;
+        println!("without routing by source lte carried {lte} bytes");
+        if lte > 20_000 {
+            return Err("the filter lets the second path through: there is nothing to show".into());
+        }
+        manager.flush()?;
+
+        let (with, carried, undone) = bench.keep(|keeper| {
+            let outcome = keeper.look()?;
+            assert!(outcome.failures.is_empty(), "{:?}", outcome.failures);
+            // What was made is what is wanted.
+            assert_eq!(keeper.look()?.plan.changes, []);
+            let with = Snapshot::read()?;
+            let carried = bench.send()?;
+            Ok((with, carried, keeper.undo()?))
+        })?;
+        println!("with it the links carried {carried:?} bytes");
+        if carried[1] < 100_000 {
+            return Err(format!("the second path does not work: {carried:?}").into());
+        }
+        let rules: Vec<_> = with.rules.iter().filter(|rule| rule.from == Some(Prefix::host(own))).collect();
+        let [first, second] = rules[..] else { return Err(format!("{rules:?}").into()) };
+        assert_eq!((first.action, first.suppress_prefix_length), (RuleAction::Table(254), Some(0)));
+        assert_eq!(second.priority, first.priority + 1);
+        let RuleAction::Table(table) = second.action else { return Err("no table".into()) };
+        let mine: Vec<_> = with.routes.iter().filter(|route| route.table == table).collect();
+        assert_eq!((mine.len(), mine[0].hops[0].gateway), (1, Some(bench.lte.address(&bench.server)?)));
+        assert!(undone.iter().any(|change| matches!(change, Change::DeleteRouting(_))));
+        assert_eq!(snapshot(&bench.phone)?, before);
+        assert_eq!(manager.endpoints()?, []);
+        assert_eq!(manager.limits()?, Limits { subflows: 2, add_addr_accepted: 0 });
+        Ok(())
+    }
+
+    fn routing_goes_with_its_address() -> Result {
+        let bench = Bench::new()?;
+        bench.keep(|keeper| {
+            keeper.look()?;
+            let of_lte = || -> Result<usize> {
+                let own = bench.lte.address(&bench.phone)?;
+                let rules = Snapshot::read()?.rules;
+                Ok(rules.iter().filter(|rule| rule.from == Some(Prefix::host(own))).count())
+            };
+            assert_eq!(of_lte()?, 2);
+            bench.lte.take_address(&bench.phone)?;
+            let outcome = keeper.look()?;
+            assert!(outcome.failures.is_empty(), "{:?}", outcome.failures);
+            assert_eq!(of_lte()?, 0);
+            bench.lte.give_address(&bench.phone)?;
+            keeper.look()?;
+            assert_eq!(of_lte()?, 2);
+            keeper.undo()?;
+            assert_eq!(of_lte()?, 0);
+            Ok(())
+        })
+    }
+
+    fn who_keeps_deleting_endpoints_wins() -> Result {
+        let bench = Bench::new()?;
+        let mut other = bench.phone.path_manager()?;
+        let start = Instant::now();
+        bench.keep(|keeper| {
+            while start.elapsed() < PATIENCE {
+                match keeper.look() {
+                    Ok(_) => other.flush()?,
+                    Err(Error::TakenAway(_)) => return Ok(()),
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            Err("it never gives in".into())
+        })
+    }
+}
