@@ -203,9 +203,9 @@ fn live() {
     terminal.keys(" ");
     terminal.wait_for("that it is held", |shown| shown.contains("HELD"));
     terminal.keys(" ");
-    // What ends goes.
+    // Who ends is gone; the kernel may still be closing the connection, with nobody at the other end.
     drop(under_way);
-    terminal.wait_for("nothing left", |shown| shown.contains("0 connections"));
+    terminal.wait_for("the program gone", |shown| !shown.contains(&format!("{pid} mphttp")));
     terminal.keys("q");
     assert_eq!(child.wait().unwrap().code(), Some(0));
     terminal.assert_restored();

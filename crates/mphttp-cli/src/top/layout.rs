@@ -110,7 +110,9 @@ impl Layout {
             _ if row.fallback => "tcp",
             "established" if row.paths.is_empty() => "lost",
             "established" => "",
-            other => other,
+            "syn-sent" | "syn-received" => "syn",
+            "closed" => "closed",
+            _ => "fin",
         };
         // Its paths say the rest.
         let bytes = (row.bytes_received, row.bytes_sent);
