@@ -32,7 +32,8 @@ pub mod auto;
 mod endpoint;
 mod error;
 mod events;
-#[cfg(all(test, any(target_os = "linux", target_os = "android")))]
+#[cfg(test)]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 mod fuzz_tests;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod listen;
