@@ -12,6 +12,7 @@ mod support;
 
 use std::{
     io::{BufRead, BufReader},
+    os::unix::{fs::PermissionsExt, process::CommandExt},
     process::{Child, Command, ExitCode, Output, Stdio},
     sync::mpsc::{Receiver, channel},
     thread,
@@ -32,7 +33,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const DEFAULTS: Limits = Limits { subflows: 2, add_addr_accepted: 0 };
 
 fn main() -> ExitCode {
-    support::main(vec![
+    // Anyone else is root of a namespace soon, and has nobody to become.
+    let is_root = nix::unistd::geteuid().is_root();
+    let mut tests: Vec<(&'static str, fn())> = vec![
         ("it shows the host, in 80 columns and as JSON", shows),
         ("endpoints are added, changed and deleted", edits),
         ("what is wrong is told, with what to do", complains),
@@ -49,7 +52,11 @@ fn main() -> ExitCode {
         ("others' endpoints are left alone", others),
         ("it does not fight who does the same", rivals),
         ("a host without MPTCP is shown", without_mptcp),
-    ])
+    ];
+    if is_root {
+        tests.push(("everything reads without privileges, and says what it could not do", unprivileged));
+    }
+    support::main(tests)
 }
 
 /// Two links of 20 Mbit/s, between hosts that nobody has set up.
@@ -484,6 +491,53 @@ fn rivals() {
     bench.links[1].set_carrier(false).unwrap();
     assert_eq!(auto.child.wait().unwrap().code(), Some(1));
     refused(&["userspace", "net.mptcp.pm_type=0"]);
+}
+
+fn unprivileged() {
+    const NOBODY: u32 = 65_534;
+    let bench = bench();
+    // Out of the build directory, which may be out of others' reach.
+    let program = bench.path("mphttp");
+    std::fs::copy(mphttp(), &program).unwrap();
+    std::fs::set_permissions(bench.folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let nobody = |arguments: &[&str]| {
+        let mut command = Command::new(&program);
+        command.arg("paths").args(arguments).uid(NOBODY).gid(NOBODY).current_dir("/");
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        bench.client.spawn(command).unwrap()
+    };
+    let run = |arguments: &[&str]| nobody(arguments).wait_with_output().unwrap();
+    let seen = run(&["--json"]);
+    assert!(seen.status.success(), "{}", text(&seen.stderr));
+    assert_eq!(text(&seen.stdout), done(&bench.client, &["--json"]));
+    assert!(text(&run(&["auto", "--dry-run"]).stdout).contains("+ endpoint"));
+    for arguments in [
+        &["add", "wifi"][..],
+        &["limits", "--subflows", "4"],
+        &["del", "--all"],
+        &["auto"],
+        &["auto", "--once"],
+    ] {
+        let refused = run(arguments);
+        let told = text(&refused.stderr);
+        assert_eq!(refused.status.code(), Some(1), "{arguments:?}: {told}");
+        assert!(told.contains("needs CAP_NET_ADMIN"), "{arguments:?}: {told}");
+    }
+    // The host's events are everybody's; that others are not seen is said.
+    let mut watch = nobody(&["watch"]);
+    let mut said = BufReader::new(watch.stderr.take().unwrap()).lines();
+    let note = said.next().unwrap().unwrap();
+    assert!(note.contains("CAP_NET_ADMIN") && note.contains("only the host's own events"), "{note}");
+    let mut lines = BufReader::new(watch.stdout.take().unwrap()).lines();
+    let shown = thread::spawn(move || lines.next());
+    until("an event", || {
+        bench.links[0].take_address(&bench.client).unwrap();
+        bench.links[0].give_address(&bench.client).unwrap();
+        shown.is_finished()
+    });
+    assert!(shown.join().unwrap().unwrap().unwrap().contains("wifi"));
+    watch.kill().unwrap();
+    watch.wait().unwrap();
 }
 
 fn without_mptcp() {
