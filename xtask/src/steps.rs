@@ -31,7 +31,7 @@ pub const STEPS: &[Step] = &[
     Step { name: "clippy", about: "no warnings in any target", needs: &[&C_COMPILER, &CLIPPY], run: clippy },
     Step {
         name: "portability",
-        about: "mptcp-socket builds, and falls back, where there is no MPTCP",
+        about: "mptcp-socket and mptcp-paths build, and fall back, where there is no MPTCP",
         needs: &[&C_COMPILER],
         run: portability,
     },
@@ -90,6 +90,8 @@ fn portability(options: Options) -> Result<Option<String>> {
             "check",
             "--package",
             "mptcp-socket",
+            "--package",
+            "mptcp-paths",
             "--all-features",
             "--locked",
             "--target",

@@ -7,32 +7,30 @@
     reason = "a test says what it expects by failing"
 )]
 
+#[path = "support/paths.rs"]
+mod program;
 #[path = "support/lab.rs"]
 mod support;
 
 use std::{
     io::{BufRead, BufReader},
-    process::{Child, Command, ExitCode, Output, Stdio},
-    sync::mpsc::{Receiver, channel},
+    os::unix::{fs::PermissionsExt, process::CommandExt},
+    process::{Command, ExitCode, Stdio},
     thread,
     time::{Duration, Instant},
 };
 
 use mptcp_paths::{Endpoint, EndpointFlags, Limits};
-use netlab::{Direction, Host, Link, LinkSpec, Rate};
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
+use netlab::Link;
+use nix::sys::signal::Signal;
+use program::{DEFAULTS, PATIENCE, Running, bench, carries, done, endpoints, json, paths, text, until};
 use serde_json::Value;
 use support::{Bench, MEGABYTE, mphttp};
 
-/// Far more than anything here takes, for machines that are busy.
-const PATIENCE: Duration = Duration::from_secs(20);
-const DEFAULTS: Limits = Limits { subflows: 2, add_addr_accepted: 0 };
-
 fn main() -> ExitCode {
-    support::main(vec![
+    // Anyone else is root of a namespace soon, and has nobody to become.
+    let is_root = nix::unistd::geteuid().is_root();
+    let mut tests: Vec<(&'static str, fn())> = vec![
         ("it shows the host, in 80 columns and as JSON", shows),
         ("endpoints are added, changed and deleted", edits),
         ("what is wrong is told, with what to do", complains),
@@ -49,109 +47,11 @@ fn main() -> ExitCode {
         ("others' endpoints are left alone", others),
         ("it does not fight who does the same", rivals),
         ("a host without MPTCP is shown", without_mptcp),
-    ])
-}
-
-/// Two links of 20 Mbit/s, between hosts that nobody has set up.
-fn bench() -> Bench {
-    let bench = Bench::new(["wifi", "lte"].map(|name| LinkSpec::new().name(name).rate(Rate::mbit(20))));
-    let mut manager = bench.client.path_manager().unwrap();
-    manager.flush().unwrap();
-    manager.set_limits(DEFAULTS).unwrap();
-    bench
-}
-
-fn command(arguments: &[&str]) -> Command {
-    let mut command = Command::new(mphttp());
-    command.arg("paths").args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
-}
-
-fn paths(host: &Host, arguments: &[&str]) -> Output {
-    host.spawn(command(arguments)).unwrap().wait_with_output().unwrap()
-}
-
-fn text(bytes: &[u8]) -> &str {
-    std::str::from_utf8(bytes).unwrap()
-}
-
-/// What it prints, when it succeeds.
-fn done(host: &Host, arguments: &[&str]) -> String {
-    let output = paths(host, arguments);
-    assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
-    text(&output.stdout).to_owned()
-}
-
-fn json(host: &Host, arguments: &[&str]) -> Value {
-    serde_json::from_str(&done(host, arguments)).unwrap()
-}
-
-fn endpoints(host: &Host) -> Vec<Endpoint> {
-    host.path_manager().unwrap().endpoints().unwrap()
-}
-
-/// A program that runs until it is told to end, and the lines that it prints.
-struct Running {
-    child: Child,
-    lines: Receiver<String>,
-    seen: Vec<String>,
-}
-
-impl Running {
-    fn start(host: &Host, arguments: &[&str]) -> Self {
-        let mut child = host.spawn(command(arguments)).unwrap();
-        let stdout = BufReader::new(child.stdout.take().unwrap());
-        let (sender, lines) = channel();
-        thread::spawn(move || stdout.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
-        Self { child, lines, seen: Vec::new() }
+    ];
+    if is_root {
+        tests.push(("everything reads without privileges, and says what it could not do", unprivileged));
     }
-
-    /// Waits for a line.
-    fn wait(&mut self, what: &str, wanted: impl Fn(&str) -> bool) -> String {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-                Ok(line) => {
-                    self.seen.push(line.clone());
-                    if wanted(&line) {
-                        return line;
-                    }
-                }
-                Err(_) => panic!("no {what}; it said {:#?}", self.seen),
-            }
-        }
-    }
-
-    fn end(mut self, signal: Signal) -> Option<i32> {
-        kill(Pid::from_raw(self.child.id() as i32), signal).unwrap();
-        self.child.wait().unwrap().code()
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn until(what: &str, mut done: impl FnMut() -> bool) -> Duration {
-    let start = Instant::now();
-    while !done() {
-        assert!(start.elapsed() < PATIENCE, "never: {what}");
-        thread::sleep(Duration::from_millis(5));
-    }
-    start.elapsed()
-}
-
-/// Bytes that a link has brought to the client.
-fn carried(link: &Link) -> u64 {
-    link.traffic(Direction::BToA).unwrap().received_bytes
-}
-
-fn carries(link: &Link) -> Duration {
-    let before = carried(link);
-    until("bytes", || carried(link) > before + 200_000)
+    support::main(tests)
 }
 
 fn shows() {
@@ -484,6 +384,53 @@ fn rivals() {
     bench.links[1].set_carrier(false).unwrap();
     assert_eq!(auto.child.wait().unwrap().code(), Some(1));
     refused(&["userspace", "net.mptcp.pm_type=0"]);
+}
+
+fn unprivileged() {
+    const NOBODY: u32 = 65_534;
+    let bench = bench();
+    // Out of the build directory, which may be out of others' reach.
+    let program = bench.path("mphttp");
+    std::fs::copy(mphttp(), &program).unwrap();
+    std::fs::set_permissions(bench.folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let nobody = |arguments: &[&str]| {
+        let mut command = Command::new(&program);
+        command.arg("paths").args(arguments).uid(NOBODY).gid(NOBODY).current_dir("/");
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        bench.client.spawn(command).unwrap()
+    };
+    let run = |arguments: &[&str]| nobody(arguments).wait_with_output().unwrap();
+    let seen = run(&["--json"]);
+    assert!(seen.status.success(), "{}", text(&seen.stderr));
+    assert_eq!(text(&seen.stdout), done(&bench.client, &["--json"]));
+    assert!(text(&run(&["auto", "--dry-run"]).stdout).contains("+ endpoint"));
+    for arguments in [
+        &["add", "wifi"][..],
+        &["limits", "--subflows", "4"],
+        &["del", "--all"],
+        &["auto"],
+        &["auto", "--once"],
+    ] {
+        let refused = run(arguments);
+        let told = text(&refused.stderr);
+        assert_eq!(refused.status.code(), Some(1), "{arguments:?}: {told}");
+        assert!(told.contains("needs CAP_NET_ADMIN"), "{arguments:?}: {told}");
+    }
+    // The host's events are everybody's; that others are not seen is said.
+    let mut watch = nobody(&["watch"]);
+    let mut said = BufReader::new(watch.stderr.take().unwrap()).lines();
+    let note = said.next().unwrap().unwrap();
+    assert!(note.contains("CAP_NET_ADMIN") && note.contains("only the host's own events"), "{note}");
+    let mut lines = BufReader::new(watch.stdout.take().unwrap()).lines();
+    let shown = thread::spawn(move || lines.next());
+    until("an event", || {
+        bench.links[0].take_address(&bench.client).unwrap();
+        bench.links[0].give_address(&bench.client).unwrap();
+        shown.is_finished()
+    });
+    assert!(shown.join().unwrap().unwrap().unwrap().contains("wifi"));
+    watch.kill().unwrap();
+    watch.wait().unwrap();
 }
 
 fn without_mptcp() {

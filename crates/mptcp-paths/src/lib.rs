@@ -36,7 +36,8 @@ pub mod doctor;
 mod endpoint;
 mod error;
 mod events;
-#[cfg(all(test, any(target_os = "linux", target_os = "android")))]
+#[cfg(test)]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 mod fuzz_tests;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod listen;

@@ -34,6 +34,7 @@ mod linux {
 
     type Failure = Box<dyn std::error::Error + Send + Sync>;
     type Result<T = ()> = std::result::Result<T, Failure>;
+    type Test = (&'static str, fn() -> Result);
 
     /// The server's address: like most of the world it is in no subnet of the phone's.
     const WORLD: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
@@ -46,7 +47,7 @@ mod linux {
             eprintln!("{error}");
             return ExitCode::FAILURE;
         }
-        let tests: [(&str, fn() -> Result); 3] = [
+        let tests: [Test; 3] = [
             ("strict_filters_get_routing_which_is_undone", strict_filters_get_routing_which_is_undone),
             ("routing_goes_with_its_address", routing_goes_with_its_address),
             ("who_keeps_deleting_endpoints_wins", who_keeps_deleting_endpoints_wins),

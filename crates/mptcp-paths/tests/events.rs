@@ -26,6 +26,7 @@ mod linux {
 
     type Failure = Box<dyn std::error::Error + Send + Sync>;
     type Result<T = ()> = std::result::Result<T, Failure>;
+    type Test = (&'static str, fn() -> Result);
 
     /// Far more than the kernel needs, for machines that are busy.
     const PATIENCE: Duration = Duration::from_secs(20);
@@ -37,7 +38,7 @@ mod linux {
             eprintln!("{error}");
             return ExitCode::FAILURE;
         }
-        let tests: [(&str, fn() -> Result); 4] = [
+        let tests: [Test; 4] = [
             ("a_connection_tells_its_life", a_connection_tells_its_life),
             ("announcements_and_listeners_are_told", announcements_and_listeners_are_told),
             ("the_host_tells_its_changes", the_host_tells_its_changes),

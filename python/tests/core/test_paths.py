@@ -7,6 +7,9 @@ import sys
 
 import mphttp
 
+#: The program of this environment.
+PROGRAM = [sys.executable, "-c", "import sys, mphttp._program as p; sys.exit(p.main())", "paths"]
+
 
 def test_paths_are_those_of_this_host() -> None:
     seen = mphttp.paths()
@@ -23,18 +26,16 @@ def test_paths_are_those_of_this_host() -> None:
 
 
 def test_the_program_tells_the_same() -> None:
-    program = [sys.executable, "-m", "mphttp._program"]
-    printed = subprocess.run([*program, "paths", "--json"], check=True, capture_output=True, text=True).stdout
+    printed = subprocess.run([*PROGRAM, "--json"], check=True, capture_output=True, text=True).stdout
     assert json.loads(printed) == mphttp.paths()
 
 
 def test_endpoints_that_are_added_are_seen() -> None:
-    program = [sys.executable, "-m", "mphttp._program", "paths"]
-    subprocess.run([*program, "add", "192.0.2.77", "--backup"], check=True, capture_output=True)
+    subprocess.run([*PROGRAM, "add", "192.0.2.77", "--backup"], check=True, capture_output=True)
     try:
         endpoints = mphttp.paths()["endpoints"]
         assert endpoints is not None
         (made,) = [endpoint for endpoint in endpoints if endpoint["address"] == "192.0.2.77"]
         assert made["flags"]["subflow"] and made["flags"]["backup"] and not made["flags"]["signal"]
     finally:
-        subprocess.run([*program, "del", "192.0.2.77"], check=True)
+        subprocess.run([*PROGRAM, "del", "192.0.2.77"], check=True)

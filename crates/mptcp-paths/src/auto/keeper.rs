@@ -1,11 +1,14 @@
 //! The driver: reads the host, has a plan made, carries it out, and undoes it in the end.
 
+use std::time::{Duration, Instant};
+
 use super::plan::{Change, Made, Options, Owned, Plan, plan};
 use super::rival::rival;
 use crate::{Endpoint, Error, PathManager, Snapshot, SourceRoutes};
 
-/// After this many endpoints that somebody else deleted again, the keeper gives in.
+/// After this many endpoints that somebody else deleted, with less than [`FORGIVEN`] between each two, the keeper gives in.
 const PATIENCE: u32 = 5;
+const FORGIVEN: Duration = Duration::from_secs(60);
 
 /// Keeps the endpoints of a network namespace right: that of the thread which opened it, on which all of its methods have
 /// to be called.
@@ -15,7 +18,9 @@ pub struct Keeper {
     manager: PathManager,
     routes: SourceRoutes,
     owned: Owned,
+    /// How many endpoints somebody else deleted, and when that was last seen.
     taken_away: u32,
+    taken_at: Option<Instant>,
 }
 
 /// What a look at the host came to.
@@ -38,7 +43,7 @@ impl Keeper {
             return Err(Error::Managed(rival));
         }
         let (manager, routes) = (PathManager::open()?, SourceRoutes::open()?);
-        Ok(Self { options, manager, routes, owned: Owned::default(), taken_away: 0 })
+        Ok(Self { options, manager, routes, owned: Owned::default(), taken_away: 0, taken_at: None })
     }
 
     /// What would be changed now.
@@ -103,7 +108,13 @@ impl Keeper {
         let address = lost.map(|made| made.endpoint.address);
         self.owned.endpoints.retain(|made| is_there(&there, made));
         let lost = before - self.owned.endpoints.len();
-        self.taken_away = self.taken_away.saturating_add(u32::try_from(lost).unwrap_or(u32::MAX));
+        if lost > 0 {
+            if self.taken_at.is_none_or(|at| at.elapsed() > FORGIVEN) {
+                self.taken_away = 0;
+            }
+            self.taken_at = Some(Instant::now());
+            self.taken_away = self.taken_away.saturating_add(u32::try_from(lost).unwrap_or(u32::MAX));
+        }
         match address {
             Some(address) if self.taken_away >= PATIENCE => Err(Error::TakenAway(address)),
             _ => Ok(()),
