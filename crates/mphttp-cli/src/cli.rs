@@ -11,8 +11,8 @@ use clap_complete::Shell;
 use mphttp::Protocol;
 
 use crate::{
-    bench::BenchArgs, doctor::DoctorArgs, error_reporting::Failure, exit::Exit, get::GetArgs, paths::PathsArgs,
-    serve::ServeArgs, top::TopArgs,
+    bench::BenchArgs, doctor::DoctorArgs, error_reporting::Failure, exit::Exit, get::GetArgs,
+    paths::PathsArgs, serve::ServeArgs, top::TopArgs,
 };
 
 /// HTTP in which the socket protocol is a choice: TCP, Multipath TCP with fallback, or Multipath TCP or nothing.

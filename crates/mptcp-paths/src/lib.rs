@@ -30,8 +30,8 @@
 //!
 //! Everything builds on systems without MPTCP; there [`PathManager::open`] says [`Error::Unsupported`].
 
-pub mod connections;
 pub mod auto;
+pub mod connections;
 pub mod doctor;
 mod endpoint;
 mod error;
