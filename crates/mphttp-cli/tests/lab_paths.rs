@@ -21,7 +21,7 @@ use std::{
 };
 
 use mptcp_paths::{Endpoint, EndpointFlags, Limits};
-use netlab::Link;
+use netlab::{Host, Link};
 use nix::sys::signal::Signal;
 use program::{DEFAULTS, PATIENCE, Running, bench, carries, done, endpoints, json, paths, text, until};
 use serde_json::Value;
