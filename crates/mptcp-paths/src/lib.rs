@@ -66,6 +66,8 @@ mod source_routes;
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 #[path = "source_routes_elsewhere.rs"]
 mod source_routes;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod userspace;
 
 pub use endpoint::{Endpoint, EndpointFlags, FlagChange, Limits};
 pub use error::Error;

@@ -57,13 +57,7 @@ impl PathManager {
         let answers = self
             .request(message::GET_ADDR, vec![], NLM_F_DUMP)
             .map_err(|error| explain(error, READ_ENDPOINTS))?;
-        Ok(answers
-            .into_iter()
-            .filter_map(|attribute| match attribute {
-                Attribute::Endpoint(endpoint) => Some(endpoint),
-                _ => None,
-            })
-            .collect())
+        Ok(message::endpoints(answers))
     }
 
     /// Adds an endpoint. Connections that exist already make use of it too, if their limits allow.
@@ -211,7 +205,7 @@ impl PathManager {
             .map_err(|error| explain(error, "set the MPTCP limits"))
     }
 
-    fn request(
+    pub(crate) fn request(
         &mut self,
         command: u8,
         attributes: Vec<Attribute>,

@@ -1,7 +1,7 @@
 //! The path manager of systems that have none: it can't be opened, so nothing else can be called.
 
 use std::convert::Infallible;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::{Endpoint, Error, FlagChange, Limits, ManagerKind};
 
@@ -101,6 +101,65 @@ impl PathManager {
     /// # Errors
     /// None can arise: there is no value to call this on.
     pub fn set_limits(&mut self, _limits: Limits) -> Result<(), Error> {
+        match self.0 {}
+    }
+
+    /// Announces an address to the peer of a connection.
+    ///
+    /// # Errors
+    /// None can arise: there is no value to call this on.
+    pub fn announce(&mut self, _token: u32, _endpoint: &Endpoint) -> Result<(), Error> {
+        match self.0 {}
+    }
+
+    /// Takes back an announcement.
+    ///
+    /// # Errors
+    /// None can arise: there is no value to call this on.
+    pub fn withdraw(&mut self, _token: u32, _id: u8) -> Result<(), Error> {
+        match self.0 {}
+    }
+
+    /// Opens a subflow.
+    ///
+    /// # Errors
+    /// None can arise: there is no value to call this on.
+    pub fn open_subflow(&mut self, _token: u32, _local: &Endpoint, _remote: SocketAddr) -> Result<(), Error> {
+        match self.0 {}
+    }
+
+    /// Closes a subflow.
+    ///
+    /// # Errors
+    /// None can arise: there is no value to call this on.
+    pub fn close_subflow(
+        &mut self,
+        _token: u32,
+        _local: SocketAddr,
+        _remote: SocketAddr,
+    ) -> Result<(), Error> {
+        match self.0 {}
+    }
+
+    /// Makes a subflow a backup, or a regular one.
+    ///
+    /// # Errors
+    /// None can arise: there is no value to call this on.
+    pub fn set_backup(
+        &mut self,
+        _token: u32,
+        _local: SocketAddr,
+        _remote: SocketAddr,
+        _backup: bool,
+    ) -> Result<(), Error> {
+        match self.0 {}
+    }
+
+    /// The local addresses of a connection.
+    ///
+    /// # Errors
+    /// None can arise: there is no value to call this on.
+    pub fn endpoints_of(&mut self, _token: u32) -> Result<Vec<Endpoint>, Error> {
         match self.0 {}
     }
 }

@@ -1,6 +1,6 @@
 //! The messages of the generic netlink family `mptcp_pm` (`<linux/mptcp_pm.h>`), to and from our own types.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use netlink_packet_core::{
     DecodeError, DefaultNla, Emitable, NLA_F_NESTED, NlasIterator, ParseableParametrized, parse_ip, parse_u8,
@@ -22,11 +22,18 @@ pub(crate) const FLUSH_ADDRS: u8 = 4;
 pub(crate) const SET_LIMITS: u8 = 5;
 pub(crate) const GET_LIMITS: u8 = 6;
 pub(crate) const SET_FLAGS: u8 = 7;
+pub(crate) const ANNOUNCE: u8 = 8;
+pub(crate) const REMOVE: u8 = 9;
+pub(crate) const SUBFLOW_CREATE: u8 = 10;
+pub(crate) const SUBFLOW_DESTROY: u8 = 11;
 
 // MPTCP_PM_ATTR_*
 const ATTR_ADDR: u16 = 1;
 const ATTR_RCV_ADD_ADDRS: u16 = 2;
 const ATTR_SUBFLOWS: u16 = 3;
+const ATTR_TOKEN: u16 = 4;
+const ATTR_LOC_ID: u16 = 5;
+const ATTR_ADDR_REMOTE: u16 = 6;
 
 // MPTCP_PM_ADDR_ATTR_*
 const ADDR_FAMILY: u16 = 1;
@@ -63,6 +70,12 @@ pub(crate) enum Attribute {
     FirstSubflow(IpAddr),
     AddAddrAccepted(u32),
     Subflows(u32),
+    /// The connection that a message is about.
+    Token(u32),
+    LocalId(u8),
+    /// The two ends of a subflow.
+    Local(SocketAddr),
+    Remote(SocketAddr),
 }
 
 /// A message of the family: a command and its attributes.
@@ -131,8 +144,23 @@ impl Attribute {
             }
             Attribute::AddAddrAccepted(count) => u32_nla(ATTR_RCV_ADD_ADDRS, *count),
             Attribute::Subflows(count) => u32_nla(ATTR_SUBFLOWS, *count),
+            Attribute::Token(token) => u32_nla(ATTR_TOKEN, *token),
+            Attribute::LocalId(id) => u8_nla(ATTR_LOC_ID, *id),
+            Attribute::Local(address) => nest(ATTR_ADDR, &socket_nlas(*address)),
+            Attribute::Remote(address) => nest(ATTR_ADDR_REMOTE, &socket_nlas(*address)),
         }
     }
+}
+
+/// The endpoints among the attributes of an answer.
+pub(crate) fn endpoints(answers: Vec<Attribute>) -> Vec<Endpoint> {
+    answers
+        .into_iter()
+        .filter_map(|attribute| match attribute {
+            Attribute::Endpoint(endpoint) => Some(endpoint),
+            _ => None,
+        })
+        .collect()
 }
 
 fn address_nlas(address: IpAddr) -> Vec<DefaultNla> {
@@ -144,6 +172,12 @@ fn address_nlas(address: IpAddr) -> Vec<DefaultNla> {
             vec![u16_nla(ADDR_FAMILY, AF_INET6), DefaultNla::new(ADDR_ADDR6, address.octets().to_vec())]
         }
     }
+}
+
+fn socket_nlas(address: SocketAddr) -> Vec<DefaultNla> {
+    let mut nlas = address_nlas(address.ip());
+    nlas.push(u16_nla(ADDR_PORT, address.port()));
+    nlas
 }
 
 fn endpoint_nlas(endpoint: &Endpoint) -> Vec<DefaultNla> {

@@ -1,0 +1,156 @@
+//! A program that manages the paths of one connection, with the kernel's own path manager off.
+
+fn main() -> std::process::ExitCode {
+    #[cfg(target_os = "linux")]
+    return linux::main();
+    #[cfg(not(target_os = "linux"))]
+    std::process::ExitCode::SUCCESS
+}
+
+#[cfg(target_os = "linux")]
+mod linux {
+    use std::io::{Read, Write};
+    use std::net::{Ipv4Addr, SocketAddr};
+    use std::process::ExitCode;
+    use std::thread::sleep;
+    use std::time::{Duration, Instant};
+
+    use libtest_mimic::{Arguments, Trial};
+    use mptcp_paths::{Endpoint, EndpointFlags, Error, PathEvent, PathEvents};
+    use netlab::{Host, Lab, LinkSpec};
+    use socket2::{Domain, Protocol, Socket, Type};
+
+    type Failure = Box<dyn std::error::Error + Send + Sync>;
+    type Result<T = ()> = std::result::Result<T, Failure>;
+
+    /// Far more than the kernel needs, for machines that are busy.
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    pub fn main() -> ExitCode {
+        let arguments = Arguments::from_args();
+        if let Err(error) = netlab::enter() {
+            eprintln!("{error}");
+            return ExitCode::FAILURE;
+        }
+        let name = "a_program_manages_the_paths_of_a_connection";
+        let trial = Trial::test(name, || managed().map_err(Into::into));
+        libtest_mimic::run(&arguments, vec![trial]).exit_code()
+    }
+
+    fn mptcp() -> Result<Socket> {
+        Ok(Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::from(262)))?)
+    }
+
+    fn wait<T>(events: &mut PathEvents, mut pick: impl FnMut(&PathEvent) -> Option<T>) -> Result<T> {
+        let start = Instant::now();
+        let mut seen = Vec::new();
+        while start.elapsed() < PATIENCE {
+            while let Some(event) = events.next_event()? {
+                if let Some(found) = pick(&event) {
+                    return Ok(found);
+                }
+                seen.push(event);
+            }
+            sleep(Duration::from_millis(5));
+        }
+        Err(format!("it never came; these did: {seen:?}").into())
+    }
+
+    /// A connection that has carried a byte each way, after which joins may come: its two ends.
+    fn connect(phone: &Host, listener: &Socket, to: SocketAddr) -> Result<(Socket, Socket)> {
+        let mut client = phone.run(|| -> Result<Socket> {
+            let socket = mptcp()?;
+            socket.connect(&to.into())?;
+            Ok(socket)
+        })??;
+        let (mut server, _) = listener.accept()?;
+        client.write_all(b"?")?;
+        server.read_exact(&mut [0])?;
+        server.write_all(b"!")?;
+        client.read_exact(&mut [0])?;
+        Ok((client, server))
+    }
+
+    fn managed() -> Result {
+        let lab = Lab::new()?;
+        let (phone, server) = (lab.host("phone")?, lab.host("server")?);
+        let wifi = lab.link(&phone, &server, LinkSpec::new().name("wifi"))?;
+        let lte = lab.link(&phone, &server, LinkSpec::new().name("lte"))?;
+        let listener = server.run(|| -> Result<Socket> {
+            let socket = mptcp()?;
+            socket.bind(&SocketAddr::from((Ipv4Addr::UNSPECIFIED, 80)).into())?;
+            socket.listen(8)?;
+            Ok(socket)
+        })??;
+        let to = SocketAddr::from((wifi.address(&server)?, 80));
+        let (local, second) = (lte.address(&phone)?, SocketAddr::from((lte.address(&server)?, 80)));
+        let none = EndpointFlags::default();
+        let mut of_phone = phone.run(PathEvents::open)??;
+        let mut of_server = server.run(PathEvents::open)??;
+        let (mut phones, mut servers) = (phone.path_manager()?, server.path_manager()?);
+        let established = |event: &PathEvent| match event {
+            PathEvent::Established(connection) => Some(connection.token),
+            _ => None,
+        };
+
+        // Of the kernel's own path manager, connections are not given away.
+        let ends = connect(&phone, &listener, to)?;
+        let token = wait(&mut of_phone, established)?;
+        let refused = phones.open_subflow(token, &Endpoint::new(local, none), second);
+        assert!(matches!(refused, Err(Error::Refused { .. })), "{refused:?}");
+        wait(&mut of_server, established)?;
+        drop(ends);
+
+        for host in [&phone, &server] {
+            host.sysctl("net.mptcp.pm_type", "1")?;
+        }
+        let ends = connect(&phone, &listener, to)?;
+        let token = wait(&mut of_phone, established)?;
+        let of_peer = wait(&mut of_server, established)?;
+        assert!(matches!(phones.withdraw(token, 77), Err(Error::Refused { .. })));
+
+        // An identifier must be named, for it is how the address is withdrawn.
+        let unnamed = servers.announce(of_peer, &Endpoint::new(second.ip(), none));
+        assert!(matches!(unnamed, Err(Error::Refused { .. })), "{unnamed:?}");
+        servers.announce(of_peer, &Endpoint { id: Some(5), ..Endpoint::new(second.ip(), none) })?;
+        wait(&mut of_phone, |event| match event {
+            PathEvent::Announced { remote_id, address, .. } => {
+                Some(assert_eq!((*remote_id, *address), (5, second.ip())))
+            }
+            _ => None,
+        })?;
+
+        phones.open_subflow(token, &Endpoint { id: Some(9), ..Endpoint::new(local, none) }, second)?;
+        let path = wait(&mut of_phone, |event| match event {
+            PathEvent::SubflowEstablished(path) => Some(path.clone()),
+            _ => None,
+        })?;
+        assert_eq!((path.local.ip(), path.remote, path.local_id, path.token), (local, second, 9, token));
+        let of_connection = phones.endpoints_of(token)?;
+        assert!(
+            of_connection.iter().any(|own| own.address == local && own.id == Some(9)),
+            "{of_connection:?}"
+        );
+        assert_eq!(phones.endpoints()?, []);
+
+        phones.set_backup(token, path.local, path.remote, true)?;
+        wait(&mut of_server, |event| match event {
+            PathEvent::SubflowPriority(path) if path.remote.ip() == local => Some(assert!(path.backup)),
+            _ => None,
+        })?;
+
+        phones.close_subflow(token, path.local, path.remote)?;
+        wait(&mut of_phone, |event| match event {
+            PathEvent::SubflowClosed(closed) => Some(assert_eq!(closed.local, path.local)),
+            _ => None,
+        })?;
+
+        servers.withdraw(of_peer, 5)?;
+        wait(&mut of_phone, |event| match event {
+            PathEvent::Removed { remote_id, .. } => Some(assert_eq!(*remote_id, 5)),
+            _ => None,
+        })?;
+        drop(ends);
+        Ok(())
+    }
+}
