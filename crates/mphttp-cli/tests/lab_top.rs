@@ -207,7 +207,7 @@ fn live() {
     drop(under_way);
     terminal.wait_for("the program gone", |shown| !shown.contains(&format!("{pid} mphttp")));
     terminal.keys("q");
-    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert_eq!(child.code(), Some(0));
     terminal.assert_restored();
 }
 
@@ -229,7 +229,7 @@ fn restored() {
         terminal.wait_for("an empty screen", |shown| shown.contains("no MPTCP connections now"));
         assert!(terminal.in_alternate_screen() && terminal.is_raw(), "{name}");
         end(&mut terminal, child.id());
-        assert_eq!(child.wait().unwrap().code(), Some(code), "{name}");
+        assert_eq!(child.code(), Some(code), "{name}");
         terminal.assert_restored();
     }
 }

@@ -12,6 +12,7 @@ use std::{
 
 use netlab::Host;
 use nix::{
+    fcntl::{FcntlArg, FdFlag, fcntl},
     pty::{Winsize, openpty},
     sys::termios::{LocalFlags, Termios, tcgetattr},
 };
@@ -23,11 +24,36 @@ pub struct Terminal {
     screen: Arc<Mutex<vt100::Parser>>,
 }
 
+/// A program in the terminal; it doesn't outlive a test that fails.
+pub struct Program(Child);
+
+impl Program {
+    pub fn id(&self) -> u32 {
+        self.0.id()
+    }
+
+    /// Waits for its end; gives its exit code.
+    pub fn code(&mut self) -> Option<i32> {
+        self.0.wait().unwrap().code()
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 impl Terminal {
     pub fn new(columns: u16, rows: u16) -> Self {
         let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
         let pty = openpty(&size, None).unwrap();
         let (master, slave) = (File::from(pty.master), File::from(pty.slave));
+        // A program that held its own terminal's other end would never see it go.
+        for end in [&master, &slave] {
+            fcntl(end, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).unwrap();
+        }
         let before = tcgetattr(&slave).unwrap();
         let screen = Arc::new(Mutex::new(vt100::Parser::new(
             rows.try_into().unwrap(),
@@ -46,10 +72,10 @@ impl Terminal {
     }
 
     /// Starts a program whose terminal this is.
-    pub fn spawn(&self, host: &Host, mut command: Command) -> Child {
+    pub fn spawn(&self, host: &Host, mut command: Command) -> Program {
         let end = || Stdio::from(self.slave.as_fd().try_clone_to_owned().unwrap());
         command.stdin(end()).stdout(end()).stderr(end()).env("TERM", "xterm-256color");
-        host.spawn(command).unwrap()
+        Program(host.spawn(command).unwrap())
     }
 
     pub fn keys(&mut self, keys: &str) {
