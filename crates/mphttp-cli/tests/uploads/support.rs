@@ -108,9 +108,22 @@ impl Serving {
     }
 
     /// How many requests of a method it has answered.
-    pub fn count(&self, method: &str) -> usize {
+    fn count(&self, method: &str) -> usize {
         let start = format!("\"{method} ");
         self.log.lock().unwrap().iter().filter(|line| line.contains(&start)).count()
+    }
+
+    /// That there have been so many requests of each method. The log tells of one only after its answer has gone.
+    pub fn saw(&self, expected: &[(&str, usize)]) {
+        let counts = || -> Vec<usize> { expected.iter().map(|(method, _)| self.count(method)).collect() };
+        let until = Instant::now() + Duration::from_secs(20);
+        while counts().iter().zip(expected).any(|(count, (_, wanted))| count < wanted)
+            && Instant::now() < until
+        {
+            thread::sleep(Duration::from_millis(10));
+        }
+        let wanted: Vec<usize> = expected.iter().map(|(_, wanted)| *wanted).collect();
+        assert_eq!(counts(), wanted, "{expected:?}");
     }
 }
 
