@@ -4,7 +4,6 @@
 use netlink_packet_core::{
     Emitable, NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload,
 };
-use netlink_packet_generic::ctrl::GenlCtrl;
 use netlink_packet_generic::{GenlHeader, GenlMessage};
 use netlink_packet_route::address::AddressMessage;
 use netlink_packet_route::link::LinkMessage;
@@ -16,6 +15,7 @@ use netlink_sys::{Socket, SocketAddr};
 use proptest::prelude::*;
 use std::sync::LazyLock;
 
+use crate::controller::Family;
 use crate::listen::{EventMessage, host_event};
 use crate::message::{Attribute, Message};
 use crate::netlink::messages;
@@ -53,7 +53,7 @@ fn decode_everything(datagram: &[u8]) {
     assert!(count <= most, "{count} messages in {} bytes", datagram.len());
     assert!(messages::<GenlMessage<Message>>(datagram).count() <= most);
     assert!(messages::<GenlMessage<EventMessage>>(datagram).count() <= most);
-    assert!(messages::<GenlMessage<GenlCtrl>>(datagram).count() <= most);
+    assert!(messages::<GenlMessage<Family>>(datagram).count() <= most);
 }
 
 /// A datagram with one message of this type.

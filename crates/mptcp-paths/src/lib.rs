@@ -32,6 +32,8 @@
 
 pub mod auto;
 pub mod connections;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod controller;
 pub mod doctor;
 mod endpoint;
 mod error;

@@ -5,10 +5,9 @@ use std::net::IpAddr;
 
 use netlink_packet_core::NLM_F_DUMP;
 use netlink_packet_generic::GenlMessage;
-use netlink_packet_generic::ctrl::nlas::{GenlCtrlAttrs, McastGrpAttrs};
-use netlink_packet_generic::ctrl::{GenlCtrl, GenlCtrlCmd};
 use netlink_sys::protocols::NETLINK_GENERIC;
 
+use crate::controller;
 use crate::message::{self, Attribute, Message};
 use crate::netlink::{self, Netlink};
 use crate::{Endpoint, Error, FlagChange, Limits, ManagerKind, Settings};
@@ -228,34 +227,14 @@ pub(crate) struct Family {
 
 /// Asks the kernel for the family.
 pub(crate) fn look_up(netlink: &mut Netlink) -> Result<Family, Error> {
-    let question = GenlCtrl {
-        cmd: GenlCtrlCmd::GetFamily,
-        nlas: vec![GenlCtrlAttrs::FamilyName(message::FAMILY.to_owned())],
-    };
-    let answers = match netlink.request(GenlMessage::from_payload(question), 0) {
+    let question = GenlMessage::from_payload(controller::Family::named(message::FAMILY));
+    let answers = match netlink.request(question, 0) {
         Err(error) if is(&error, io::ErrorKind::NotFound) => return Err(Error::NoFamily),
         other => other.map_err(|error| explain(error, "look up the path manager"))?,
     };
-    let (mut id, mut events) = (None, None);
-    for attribute in answers.iter().flat_map(|answer| &answer.payload.nlas) {
-        match attribute {
-            GenlCtrlAttrs::FamilyId(number) => id = Some(*number),
-            GenlCtrlAttrs::McastGroups(groups) => {
-                let is_ours = |group: &&Vec<McastGrpAttrs>| {
-                    group.iter().any(|attribute| {
-                        matches!(attribute, McastGrpAttrs::Name(name) if name == message::EVENT_GROUP)
-                    })
-                };
-                events = groups.iter().find(is_ours).and_then(|group| {
-                    group.iter().find_map(|attribute| match attribute {
-                        McastGrpAttrs::Id(number) => Some(*number),
-                        _ => None,
-                    })
-                });
-            }
-            _ => {}
-        }
-    }
+    let id = answers.iter().find_map(|answer| answer.payload.id);
+    let mut groups = answers.iter().flat_map(|answer| &answer.payload.groups);
+    let events = groups.find(|(name, _)| name == message::EVENT_GROUP).map(|(_, number)| *number);
     let id = id.ok_or_else(|| Error::Malformed("a family without an identifier".into()))?;
     Ok(Family { id, events })
 }

@@ -1,4 +1,5 @@
 //! A program that manages the paths of one connection, with the kernel's own path manager off.
+#![allow(clippy::unit_arg, reason = "`Some(assert_eq!(..))`: that is the event, and it is right")]
 
 fn main() -> std::process::ExitCode {
     #[cfg(target_os = "linux")]
