@@ -40,6 +40,12 @@ pub const PYTHON: Program = Program {
     purpose: "runs the Python package, and is a client in the end-to-end tests",
     remedy: "apt-get install python3 python3-venv",
 };
+/// iproute2: the doctor's remedies are run as they are printed.
+pub const IP: Program = Program {
+    names: &["ip"],
+    purpose: "carries out what the doctor prints",
+    remedy: "apt-get install iproute2",
+};
 /// A browser, a peer in the end-to-end tests.
 pub const CHROMIUM: Program = Program {
     names: &["chromium", "chromium-browser", "google-chrome"],

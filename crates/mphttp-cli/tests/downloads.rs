@@ -20,7 +20,7 @@ use std::{
 };
 
 use mphttp::{Client, download::Paths};
-use netlab::{LinkSpec, Rate};
+use netlab::{Direction, Host, LinkSpec, Rate};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -40,6 +40,7 @@ fn main() -> ExitCode {
         ("a host without MPTCP: both links all the same", host_without_mptcp),
         ("links alike: Multipath TCP is left alone", alike),
         ("chosen interfaces, and no others", chosen_interfaces),
+        ("nothing goes around a tunnel", nothing_goes_around_a_tunnel),
         ("the first link dies silently half-way, with MPTCP", || dies_half_way(&[], 0)),
         ("the second link dies silently half-way, with MPTCP", || dies_half_way(&[], 1)),
         ("the first link dies silently half-way, without MPTCP", || dies_half_way(&["--protocol", "tcp"], 0)),
@@ -114,6 +115,45 @@ fn alike() {
     // A polite number of requests.
     let requests = serving.stop().len();
     assert!(requests < 12, "{requests}");
+}
+
+/// A VPN over the first link: what is for the world, or for its other end alone, must not leave over the links beneath.
+fn nothing_goes_around_a_tunnel() {
+    let bench = Bench::two_links();
+    bench.client.sysctl("net.mptcp.enabled", "0").unwrap();
+    let digest = bench.file("big", 20 * MEGABYTE);
+    let _serving = bench.serve(&[]);
+    let wifi = &bench.links[0];
+    let ends =
+        [(&bench.client, &bench.server, "10.99.0.1/24"), (&bench.server, &bench.client, "10.99.0.2/24")];
+    for (host, peer, own) in ends {
+        let (local, remote) = (wifi.address(host).unwrap(), wifi.address(peer).unwrap());
+        ip(host, &format!("link add vpn type vxlan id 7 dstport 4789 local {local} remote {remote}"));
+        ip(host, &format!("addr add {own} dev vpn"));
+        ip(host, "link set dev vpn up");
+    }
+    let carried = |bench: &Bench| -> u64 {
+        let both = [Direction::AToB, Direction::BToA];
+        both.map(|direction| bench.links[1].traffic(direction).unwrap().sent_bytes).iter().sum()
+    };
+    for everything in [false, true] {
+        if everything {
+            ip(&bench.client, "route add 0.0.0.0/1 dev vpn");
+            ip(&bench.client, "route add 128.0.0.0/1 dev vpn");
+        }
+        let before = carried(&bench);
+        let got = bench.get_url("http://10.99.0.2:8000/big", &[]).json();
+        assert_eq!((bench.got() == digest, &got["strategy"]), (true, &"single".into()), "{got}");
+        assert!(by_link(&got, "vpn") > 19 * MEGABYTE, "{got}");
+        let around = carried(&bench) - before;
+        assert!(around < 10_000, "{around} bytes went around the tunnel");
+    }
+}
+
+fn ip(host: &Host, arguments: &str) {
+    let mut command = Command::new("ip");
+    command.args(arguments.split(' '));
+    assert!(host.spawn(command).unwrap().wait().unwrap().success(), "ip {arguments}");
 }
 
 fn chosen_interfaces() {

@@ -68,6 +68,7 @@ mod source_routes;
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 #[path = "source_routes_elsewhere.rs"]
 mod source_routes;
+mod tunnels;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod userspace;
 
@@ -78,7 +79,7 @@ pub use listen::{HostEvents, PathEvents};
 pub use manager::PathManager;
 pub use overview::Overview;
 pub use prefix::Prefix;
-pub use routes::{WayOut, ways_out};
+pub use routes::{WayOut, ways_out, ways_to};
 pub use settings::{ManagerKind, Settings};
 pub use snapshot::{Address, Hop, Interface, OperState, Route, RouteKind, Rule, RuleAction, Scope, Snapshot};
 use source_routes::SourceRoutes;

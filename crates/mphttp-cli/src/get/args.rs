@@ -190,8 +190,11 @@ impl GetArgs {
                 Err(_) => builder.interface(name),
             };
         } else if !self.no_race {
-            // The first is the one that the routes name anyway. A host whose routes can't be read has no others.
-            let ways = mptcp_paths::ways_out().unwrap_or_default();
+            // A host whose routes can't be read has no others. Where there is a tunnel, what is for it alone isn't known before
+            // the name is resolved.
+            let host = mptcp_paths::Snapshot::read().ok().filter(|host| !host.has_tunnel());
+            let ways = host.map(|host| host.ways_out()).unwrap_or_default();
+            // The first is the one that the routes name anyway.
             builder = builder.race_interfaces(ways.into_iter().skip(1).map(|way| way.interface));
         }
         if let Some(limit) = self.connect_timeout {

@@ -116,8 +116,12 @@ impl Bench {
     }
 
     pub fn get(&self, name: &str, arguments: &[&str]) -> Getting {
+        self.get_url(&self.url(name), arguments)
+    }
+
+    pub fn get_url(&self, url: &str, arguments: &[&str]) -> Getting {
         let mut command = Command::new(mphttp());
-        command.args(["get", "--json", "-o"]).arg(self.path("got")).args(arguments).arg(self.url(name));
+        command.args(["get", "--json", "-o"]).arg(self.path("got")).args(arguments).arg(url);
         command
             .env_remove("MPHTTP_PROTOCOL")
             .env("no_proxy", "*")

@@ -168,10 +168,9 @@ impl Engine {
         let ordered = matches!(self.shared.sink, Sink::Nowhere(_)) && !self.digests.is_empty();
         let possible =
             self.ranges && known && !ordered && self.busy_until.is_none() && !self.client.is_bound();
-        if !possible || self.remote.is_none_or(|remote| remote.ip().is_loopback()) {
-            return;
-        }
-        let ways = self.ways.look(stalled, now).to_vec();
+        let server = self.remote.map(|remote| remote.ip().to_canonical());
+        let Some(server) = server.filter(|server| possible && !server.is_loopback()) else { return };
+        let ways = self.ways.look(server, stalled, now).to_vec();
         self.revive(now);
         if self.striped {
             self.add_lanes(&ways, now);
@@ -413,7 +412,9 @@ impl Engine {
 fn next_striped(state: &mut State, trial: bool, now: Instant) -> Option<(LeaseId, LaneId)> {
     let mut wanting: Vec<(LaneId, usize)> = Vec::new();
     for (index, lane) in state.lanes.iter().enumerate() {
-        if lane.retired || lane.ready_at > now {
+        // Of a link that fails, one lane finds out whether it is back.
+        let first = state.lanes.iter().position(|other| other.interface == lane.interface) == Some(index);
+        if lane.retired || lane.ready_at > now || (lane.fails > 0 && !first) {
             continue;
         }
         let leases: Vec<_> = state.plan.of_lane(index).collect();

@@ -1,6 +1,9 @@
 //! Which interfaces a download may use, now.
 
-use std::time::{Duration, Instant};
+use std::{
+    net::IpAddr,
+    time::{Duration, Instant},
+};
 
 use super::Paths;
 
@@ -21,8 +24,8 @@ impl Ways {
         Self { paths, names: Vec::new(), looked: None, fresh: Vec::new() }
     }
 
-    /// The interfaces, best first; looked up anew when it is time.
-    pub(super) fn look(&mut self, stalled: bool, now: Instant) -> &[String] {
+    /// The interfaces through which the server may be tried, best first; looked up anew when it is time.
+    pub(super) fn look(&mut self, server: IpAddr, stalled: bool, now: Instant) -> &[String] {
         match &self.paths {
             Paths::Off => {}
             Paths::Interfaces(names) => self.names.clone_from(names),
@@ -31,7 +34,7 @@ impl Ways {
                 if self.looked.is_none_or(|at| now.duration_since(at) >= every) {
                     self.looked = Some(now);
                     // A system whose routes can't be read has none that are known.
-                    let ways = mptcp_paths::ways_out().unwrap_or_default();
+                    let ways = mptcp_paths::ways_to(server).unwrap_or_default();
                     let names: Vec<String> = ways.into_iter().map(|way| way.interface).collect();
                     self.fresh.extend(names.iter().filter(|name| !self.names.contains(name)).cloned());
                     self.names = names;

@@ -4,29 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 use super::plan::{Options, Owned};
-use crate::{Address, Interface, Prefix, Route, RouteKind, Rule, RuleAction, Snapshot};
-
-/// Kinds of interfaces that carry packets inside of packets, as the kernel names them. A modem's `ppp` isn't one.
-const TUNNELS: &[&str] = &[
-    "wireguard",
-    "tun",
-    "ipip",
-    "sit",
-    "gre",
-    "gretap",
-    "ip6gre",
-    "ip6gretap",
-    "ip6tnl",
-    "vti",
-    "vti6",
-    "xfrm",
-    "vxlan",
-    "geneve",
-    "bareudp",
-    "amt",
-];
-/// The priority of the rule that leads to the main table (`ip-rule(8)`).
-const MAIN_RULE: u32 = 32_766;
+use crate::{Address, Interface, Prefix, Route, Rule, RuleAction, Snapshot};
 
 /// An address that should be an endpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,7 +72,7 @@ impl fmt::Display for Note {
 /// The addresses to use: the best of IPv4, the best of IPv6, then the others of either, best way out first; and the interfaces that are of no use.
 pub(super) fn wanted(options: &Options, owned: &Owned, host: &Snapshot) -> (Vec<Wanted>, Vec<Note>) {
     let (mut wanted, mut notes) = (Vec::new(), Vec::new());
-    let tunnel = tunnel(host);
+    let tunnel = host.tunnel();
     for interface in &host.interfaces {
         // What belongs to a bridge, bond or VRF is not a way out of its own.
         if interface.loopback || !interface.up || interface.controller.is_some() {
@@ -113,8 +91,8 @@ pub(super) fn wanted(options: &Options, owned: &Owned, host: &Snapshot) -> (Vec<
             let Some((address, metric)) = choose(owned, host, interface, ipv6) else { continue };
             found = true;
             match tunnel {
-                Some(tunnel) if !is_tunnel(interface) => {
-                    note(Some(address), Why::AroundTunnel(tunnel.to_owned()));
+                Some(tunnel) if !interface.is_tunnel() => {
+                    note(Some(address), Why::AroundTunnel(tunnel.name.clone()));
                 }
                 _ => wanted.push(Wanted {
                     address,
@@ -211,42 +189,4 @@ pub(super) fn has_source_routing(host: &Snapshot, interface: &Interface, address
 
 fn is_of_subnet(rule: &Rule, address: IpAddr) -> bool {
     rule.from.is_some_and(|from| !from.is_everything() && from.contains(address)) && !rule.inverted
-}
-
-fn is_tunnel(interface: &Interface) -> bool {
-    interface.kind.as_deref().is_some_and(|kind| TUNNELS.contains(&kind))
-}
-
-/// The tunnel into which the host sends what it sends to the world, if there is one.
-fn tunnel(host: &Snapshot) -> Option<&str> {
-    let tunnels = || host.interfaces.iter().filter(|interface| interface.up && is_tunnel(interface));
-    let everywhere = |route: &Route| route.kind == RouteKind::Unicast && route.destination.length <= 1;
-    for route in host.routes.iter().filter(|route| everywhere(route)) {
-        let Some(tunnel) = tunnels().find(|tunnel| route.leaves_through(tunnel.index)) else { continue };
-        let ipv6 = route.destination.address.is_ipv6();
-        let wins = if route.table == Route::MAIN {
-            // Two halves of the world are preferred to the whole; else it is the metric that counts.
-            route.destination.length == 1
-                || host
-                    .routes
-                    .iter()
-                    .filter(|other| other.table == Route::MAIN && other.is_default())
-                    .filter(|other| other.destination.address.is_ipv6() == ipv6)
-                    .all(|other| other.metric >= route.metric)
-        } else {
-            host.rules.iter().any(|rule| {
-                rule.action == RuleAction::Table(route.table)
-                    && rule.ipv6 == ipv6
-                    && rule.priority < MAIN_RULE
-                    && rule.from.is_none_or(|from| from.is_everything())
-                    && rule.to.is_none_or(|to| to.is_everything())
-                    && rule.incoming_interface.is_none()
-                    && rule.outgoing_interface.is_none()
-            })
-        };
-        if wins {
-            return Some(&tunnel.name);
-        }
-    }
-    None
 }

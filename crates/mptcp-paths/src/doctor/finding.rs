@@ -117,6 +117,8 @@ codes! {
     LimitAddAddr = "limit-add-addr",
     /// The host has no second way out.
     OneInterface = "one-interface",
+    /// What is sent to the destination goes into a tunnel.
+    Tunnel = "tunnel",
     /// No endpoint is set at all.
     NoEndpoints = "no-endpoints",
     /// A way out has no endpoint.

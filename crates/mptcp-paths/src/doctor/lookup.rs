@@ -6,7 +6,7 @@ use crate::{Route, RouteKind, Rule, RuleAction, Snapshot};
 
 /// The answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Way {
+pub(crate) enum Way {
     /// Out through the interface with this index, to this router if there is one.
     Through(u32, Option<IpAddr>),
     /// It is for this host.
@@ -18,7 +18,7 @@ pub(super) enum Way {
 }
 
 impl Way {
-    pub(super) fn interface(self) -> Option<u32> {
+    pub(crate) fn interface(self) -> Option<u32> {
         match self {
             Way::Through(index, _) => Some(index),
             _ => None,
@@ -28,7 +28,7 @@ impl Way {
 
 /// The way of a packet from `source` to `destination`, of a socket that is bound to the interface with the index
 /// `bound`, if it is (`ip-rule(8)`, `ip-route(8)`).
-pub(super) fn way(snapshot: &Snapshot, source: IpAddr, destination: IpAddr, bound: Option<u32>) -> Way {
+pub(crate) fn way(snapshot: &Snapshot, source: IpAddr, destination: IpAddr, bound: Option<u32>) -> Way {
     let ipv6 = destination.is_ipv6();
     let mut least = 0;
     let mut rules: Vec<&Rule> = snapshot.rules.iter().filter(|rule| rule.ipv6 == ipv6).collect();

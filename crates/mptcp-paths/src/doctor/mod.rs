@@ -22,7 +22,7 @@ mod facts;
 mod finding;
 mod gather;
 mod host;
-mod lookup;
+pub(crate) mod lookup;
 mod paths;
 mod remedy;
 mod server;

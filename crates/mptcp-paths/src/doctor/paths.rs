@@ -34,7 +34,10 @@ fn ways_of(facts: &Facts, families: [bool; 2]) -> Vec<WayOut<'_>> {
             let leads = |address: &IpAddr| {
                 let ipv4 = address.is_ipv4();
                 let wanted = if ipv4 { families[0] } else { families[1] };
-                wanted && leads_through(snapshot, *address, facts.destination(ipv4), interface.index)
+                let destination = facts.destination(ipv4);
+                wanted
+                    && !goes_around(snapshot, destination, interface)
+                    && leads_through(snapshot, *address, destination, interface.index)
             };
             let mut addresses: Vec<_> = interface.usable_addresses().collect();
             // A privacy address is gone in a day: a lasting one makes the better endpoint.
@@ -51,6 +54,11 @@ fn ways_of(facts: &Facts, families: [bool; 2]) -> Vec<WayOut<'_>> {
 fn leads_through(snapshot: &Snapshot, source: IpAddr, destination: IpAddr, interface: u32) -> bool {
     let through = |bound| lookup::way(snapshot, source, destination, bound).interface() == Some(interface);
     through(None) || through(Some(interface))
+}
+
+/// Whether packets through this interface would go around the tunnel that they are meant for.
+fn goes_around(snapshot: &Snapshot, destination: IpAddr, interface: &Interface) -> bool {
+    snapshot.tunnel_to(destination).map_or(true, |tunnel| tunnel.is_some_and(|tunnel| tunnel != interface))
 }
 
 /// The interface of a connection's first path.
@@ -208,6 +216,11 @@ fn one(facts: &Facts, endpoint: &Endpoint, owner: &Interface, first: Option<u32>
             "no path can begin there: the cable is out, or the radio link is lost",
             Remedy::at(Place::Network, format!("plug the cable of {name} in, or connect its radio")),
         ));
+        return;
+    }
+    let around = |snapshot| goes_around(snapshot, facts.destination(address.is_ipv4()), owner);
+    if facts.snapshot.as_ref().is_some_and(around) {
+        // Nothing here should help it to.
         return;
     }
     let again = |flags: EndpointFlags, interface: Option<&Interface>| {
@@ -395,6 +408,26 @@ fn interfaces(facts: &Facts, found: &mut Vec<Finding>) {
         }
     }
     families(facts, &ways, found);
+    let tunnel = facts.snapshot.as_ref().and_then(|snapshot| {
+        let [ipv4, ipv6] = facts.families();
+        let families = [ipv4.then_some(true), ipv6.then_some(false)].into_iter().flatten();
+        families.filter_map(|ipv4| snapshot.tunnel_to(facts.destination(ipv4)).ok()?).next()
+    });
+    if let Some(tunnel) = tunnel {
+        let name = &tunnel.name;
+        found.push(
+            finding(
+                Code::Tunnel,
+                Severity::Note,
+                Certainty::Proven,
+                format!("what is for there goes into the tunnel {name}"),
+                "paths from other links would go around it, and are not proposed: inside of it there is one path",
+                Remedy::at(Place::Here, format!("take {name} down, if what it protects may go without it")),
+            )
+            .about(name),
+        );
+        return;
+    }
     let explained = |finding: &Finding| {
         matches!(
             finding.code,

@@ -392,3 +392,38 @@ fn a_family_that_a_link_lacks_matters_to_servers_of_that_family() {
         ["sysctl -w net.ipv6.conf.lte.disable_ipv6=0"]
     );
 }
+
+#[test]
+fn nothing_is_proposed_around_a_tunnel() {
+    let mut facts = healthy();
+    facts.endpoints = Some(Vec::new());
+    assert!(codes(&facts).contains(&"no-endpoints"));
+    let host = facts.snapshot.as_mut().unwrap();
+    host.interfaces.push(Interface {
+        index: 9,
+        name: "vpn".into(),
+        up: true,
+        carrier: true,
+        state: OperState::Unknown,
+        kind: Some("wireguard".into()),
+        addresses: vec![Address::new(v4(10, 9, 0, 1), 32)],
+        ..Interface::default()
+    });
+    let hop = Hop { interface: Some(9), ..Hop::default() };
+    let everywhere = Prefix::new(v4(0, 0, 0, 0), 0);
+    host.routes.push(Route { table: 51_820, destination: everywhere, hops: vec![hop], ..Route::default() });
+    host.rules.push(Rule {
+        priority: 1,
+        mark: Some((51_820, u32::MAX)),
+        inverted: true,
+        action: RuleAction::Table(51_820),
+        ..Rule::default()
+    });
+    assert_eq!(codes(&facts), ["tunnel"]);
+    // Nor for endpoints that are there already.
+    facts.endpoints = Some(vec![Endpoint::new(
+        v4(10, 2, 0, 1),
+        EndpointFlags { signal: true, ..EndpointFlags::default() },
+    )]);
+    assert_eq!(codes(&facts), ["tunnel"]);
+}
