@@ -87,8 +87,12 @@ class Hop(TypedDict):
 
     interface: int | None
     gateway: str | None
-    #: Whether the kernel passes it by.
+    #: Whether nothing gets through: the interface is down or without a carrier.
     dead: bool
+    #: Whether the kernel passes it by: it is down, or told to ignore routes without a carrier.
+    passed_by: bool
+    #: Whether the gateway is taken to be on the link, whatever the subnets say.
+    onlink: bool
 
 
 class Route(TypedDict):

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 /// A local address that MPTCP connections of this network namespace may use, and what for
 /// (`struct mptcp_pm_addr_entry` in the kernel, `ip-mptcp(8)`).
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Endpoint {
     /// The local address. The kernel doesn't check that the host has it.
     pub address: IpAddr,
@@ -38,7 +38,7 @@ impl Endpoint {
 
 /// What an [`Endpoint`] is used for (`MPTCP_PM_ADDR_FLAG_*` in `<linux/mptcp_pm.h>`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct EndpointFlags {
     /// Open an additional subflow from this address on every MPTCP connection, up to [`Limits::subflows`].
     pub subflow: bool,
@@ -55,6 +55,20 @@ pub struct EndpointFlags {
 }
 
 impl EndpointFlags {
+    /// No flag.
+    pub const NONE: Self = Self {
+        subflow: false,
+        signal: false,
+        backup: false,
+        fullmesh: false,
+        implicit: false,
+        laminar: false,
+    };
+    /// Connections open a path from here, and no other flag.
+    pub const SUBFLOW: Self = Self { subflow: true, ..Self::NONE };
+    /// Peers are told of this address, and no other flag.
+    pub const SIGNAL: Self = Self { signal: true, ..Self::NONE };
+
     /// The words of the flags that are set, as `ip mptcp` has them.
     #[must_use]
     pub fn words(self) -> Vec<&'static str> {
@@ -100,7 +114,7 @@ impl FlagChange {
 /// How much the kernel does by itself on each MPTCP connection of the namespace. At most 8 each; the kernel's
 /// defaults are 2 subflows and no accepted ADD_ADDR.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Limits {
     /// Subflows in addition to the first one, opened and accepted together.
     pub subflows: u32,

@@ -104,6 +104,13 @@ pub enum Error {
         "can't make sense of the kernel's answer ({0}); please report this with the output of `uname -r`"
     )]
     Malformed(String),
+
+    /// Some messages of a table are not what `<linux/rtnetlink.h>` describes; the others were read.
+    #[error(
+        "{0} of the kernel's interfaces, addresses, routes and rules can't be understood and are left out; please report \
+         this with the output of `uname -r` and `ip -details link`"
+    )]
+    Unreadable(usize),
 }
 
 fn detail(message: &Option<String>) -> String {

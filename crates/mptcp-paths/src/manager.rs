@@ -78,8 +78,11 @@ impl PathManager {
             }
             other => other.map(drop).map_err(|error| explain(error, "add an MPTCP endpoint"))?,
         }
-        // A kernel drops flags that it doesn't know without a word.
+        // A kernel drops flags that it doesn't know without a word; those of its first day need no look.
         let asked = endpoint.flags;
+        if !asked.laminar && !asked.fullmesh {
+            return Ok(());
+        }
         let Some(made) = self.endpoints()?.into_iter().find(|made| made.is_at(endpoint)) else {
             return Ok(());
         };

@@ -17,6 +17,8 @@ use netlink_sys::{Socket, SocketAddr};
 const BUFFER: usize = 64 * 1024;
 // `struct nlmsghdr`, which a (capped) NLMSG_ERROR repeats before its attributes.
 const NLMSGHDR: usize = 16;
+// Types below are netlink's own: errors, ends.
+const NLMSG_MIN_TYPE: u16 = 0x10;
 const NLMSGERR_ATTR_MSG: u16 = 1;
 // A dump is answered in at most this many datagrams: far above any table a host has, it bounds the loop.
 const MAX_DATAGRAMS: usize = 100_000;
@@ -81,12 +83,31 @@ impl Netlink {
         Ok(Netlink { socket, sequence: 0 })
     }
 
+    /// Asks for a whole table. What of it can't be understood is left out and counted: a decoder that is older than the
+    /// kernel shall not hide all the rest.
+    ///
+    /// # Errors
+    /// Those of [`Netlink::request`].
+    pub fn dump<M>(&mut self, message: M) -> Result<Dump<M>, Error>
+    where
+        M: NetlinkSerializable + NetlinkDeserializable + Debug,
+    {
+        self.ask(message, NLM_F_DUMP, true)
+    }
+
     /// Sends one request with `flags` in addition to `NLM_F_REQUEST` and returns all that the kernel answers.
     /// Requests without `NLM_F_DUMP` are acknowledged by the kernel, so that their errors arrive here too.
     ///
     /// # Errors
     /// [`Error::Refused`] if the kernel says no, else [`Error::Socket`] or [`Error::Malformed`].
     pub fn request<M>(&mut self, message: M, flags: u16) -> Result<Vec<M>, Error>
+    where
+        M: NetlinkSerializable + NetlinkDeserializable + Debug,
+    {
+        Ok(self.ask(message, flags, false)?.messages)
+    }
+
+    fn ask<M>(&mut self, message: M, flags: u16, lenient: bool) -> Result<Dump<M>, Error>
     where
         M: NetlinkSerializable + NetlinkDeserializable + Debug,
     {
@@ -102,7 +123,7 @@ impl Netlink {
             let mut bytes = vec![0; packet.buffer_len()];
             packet.serialize(&mut bytes);
             self.socket.send(&bytes, 0).map_err(Error::Socket)?;
-            let (answers, torn) = self.answers()?;
+            let (answers, torn) = self.answers(lenient)?;
             attempts += 1;
             // A table that never stands still is told as well as it can be.
             if !torn || attempts == MAX_ATTEMPTS {
@@ -112,11 +133,11 @@ impl Netlink {
     }
 
     /// The answers, and whether the table changed while the kernel listed it.
-    fn answers<M>(&mut self) -> Result<(Vec<M>, bool), Error>
+    fn answers<M>(&mut self, lenient: bool) -> Result<(Dump<M>, bool), Error>
     where
         M: NetlinkDeserializable + Debug,
     {
-        let (mut answers, mut torn) = (Vec::new(), false);
+        let (mut answers, mut torn) = (Dump { messages: Vec::new(), unreadable: 0 }, false);
         let mut buffer = Vec::with_capacity(BUFFER);
         for _ in 0..MAX_DATAGRAMS {
             buffer.clear();
@@ -126,7 +147,19 @@ impl Netlink {
                 Err(error) => return Err(Error::Socket(error)),
             }
             for packet in messages::<M>(&buffer) {
-                let packet = packet.map_err(Error::Malformed)?;
+                let packet = match packet {
+                    Ok(packet) => packet,
+                    // The kernel's errors and ends have to be understood: without them there is no end.
+                    Err(unreadable) if unreadable.sequence == Some(self.sequence) => {
+                        if !lenient || unreadable.message_type.is_none_or(|number| number < NLMSG_MIN_TYPE) {
+                            return Err(Error::Malformed(unreadable.why));
+                        }
+                        answers.unreadable += 1;
+                        continue;
+                    }
+                    Err(Unreadable { sequence: Some(_), .. }) => continue,
+                    Err(unreadable) => return Err(Error::Malformed(unreadable.why)),
+                };
                 // What is left of an earlier request that failed half-way.
                 if packet.header.sequence_number != self.sequence {
                     continue;
@@ -134,7 +167,7 @@ impl Netlink {
                 let flags = packet.header.flags;
                 torn |= flags & NLM_F_DUMP_INTR != 0;
                 match packet.payload {
-                    NetlinkPayload::InnerMessage(message) => answers.push(message),
+                    NetlinkPayload::InnerMessage(message) => answers.messages.push(message),
                     NetlinkPayload::Error(error) => {
                         let Some(code) = error.code else { return Ok((answers, torn)) };
                         let told = flags & NLM_F_ACK_TLVS != 0;
@@ -156,9 +189,27 @@ impl Netlink {
     }
 }
 
+/// What the kernel tells of a table.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Dump<M> {
+    /// What could be understood.
+    pub messages: Vec<M>,
+    /// How many messages could not.
+    pub unreadable: usize,
+}
+
+/// A message that could not be understood, as far as its header can be read.
+#[derive(Debug)]
+pub(crate) struct Unreadable {
+    message_type: Option<u16>,
+    sequence: Option<u32>,
+    why: String,
+}
+
 /// The messages in a datagram, each understood or not. It ends, whatever the bytes are: every step consumes at least a
 /// header's length.
-pub(crate) fn messages<M>(datagram: &[u8]) -> impl Iterator<Item = Result<NetlinkMessage<M>, String>>
+pub(crate) fn messages<M>(datagram: &[u8]) -> impl Iterator<Item = Result<NetlinkMessage<M>, Unreadable>>
 where
     M: NetlinkDeserializable,
 {
@@ -169,7 +220,11 @@ where
         }
         // `nlmsg_len` of `struct nlmsghdr`, which the kernel rounds up to the next message.
         let told = rest.first_chunk().map_or(0, |length| u32::from_ne_bytes(*length) as usize);
-        let message = NetlinkMessage::<M>::deserialize(rest).map_err(|error| error.to_string());
+        let message = NetlinkMessage::<M>::deserialize(rest).map_err(|error| Unreadable {
+            message_type: rest.get(4..).and_then(|rest| rest.first_chunk()).map(|at| u16::from_ne_bytes(*at)),
+            sequence: rest.get(8..).and_then(|rest| rest.first_chunk()).map(|at| u32::from_ne_bytes(*at)),
+            why: error.to_string(),
+        });
         let length = told.saturating_add(3) & !3;
         rest = rest.get(length.max(NLMSGHDR)..).unwrap_or_default();
         Some(message)
@@ -265,4 +320,63 @@ fn refused(code: i32, attributes: &[u8]) -> Error {
         .find(|attribute| attribute.kind() == NLMSGERR_ATTR_MSG)
         .map(|attribute| String::from_utf8_lossy(attribute.value()).trim_end_matches('\0').to_owned());
     Error::Refused { source: io::Error::from_raw_os_error(code.saturating_neg()), message }
+}
+
+#[cfg(test)]
+mod tests {
+    use netlink_packet_route::address::{AddressAttribute, AddressMessage};
+    use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
+    use netlink_sys::protocols::NETLINK_ROUTE;
+
+    use super::*;
+
+    /// A decoder that is too old for the loopback device's IPv4 address.
+    #[derive(Debug)]
+    struct Old(RouteNetlinkMessage);
+
+    impl NetlinkSerializable for Old {
+        fn message_type(&self) -> u16 {
+            self.0.message_type()
+        }
+
+        fn buffer_len(&self) -> usize {
+            NetlinkSerializable::buffer_len(&self.0)
+        }
+
+        fn serialize(&self, buffer: &mut [u8]) {
+            self.0.serialize(buffer);
+        }
+    }
+
+    impl NetlinkDeserializable for Old {
+        type Error = netlink_packet_core::DecodeError;
+
+        fn deserialize(header: &NetlinkHeader, payload: &[u8]) -> Result<Self, Self::Error> {
+            let message = RouteNetlinkMessage::deserialize(header, payload)?;
+            if let RouteNetlinkMessage::NewAddress(address) = &message
+                && address.attributes.contains(&AddressAttribute::Local([127, 0, 0, 1].into()))
+            {
+                return Err("something new".into());
+            }
+            Ok(Self(message))
+        }
+    }
+
+    #[test]
+    fn what_a_decoder_refuses_hides_nothing_else() {
+        let mut netlink = Netlink::open(NETLINK_ROUTE).unwrap();
+        let question = || {
+            let mut message = AddressMessage::default();
+            message.header.family = AddressFamily::Inet;
+            RouteNetlinkMessage::GetAddress(message)
+        };
+        let all = netlink.dump(question()).unwrap();
+        assert_eq!(all.unreadable, 0);
+        assert!(!all.messages.is_empty(), "this host has no loopback address");
+        let understood = netlink.dump(Old(question())).unwrap();
+        assert_eq!((understood.messages.len(), understood.unreadable), (all.messages.len() - 1, 1));
+        // Where each answer counts it is an error, after which the socket is as good as before.
+        assert!(matches!(netlink.request(Old(question()), NLM_F_DUMP), Err(Error::Malformed(_))));
+        assert_eq!(netlink.dump(question()).unwrap().messages.len(), all.messages.len());
+    }
 }

@@ -41,6 +41,9 @@ impl Overview {
                 problems.push(text);
             }
         };
+        if host.unreadable > 0 {
+            told(Error::Unreadable(host.unreadable));
+        }
         let (mut limits, mut endpoints) = (None, None);
         match PathManager::open() {
             Ok(mut manager) => {

@@ -2,7 +2,6 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use netlink_packet_core::NLM_F_DUMP;
 use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressMessage, AddressScope};
 use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkInfo, LinkMessage, State};
 use netlink_packet_route::route::{
@@ -31,7 +30,7 @@ pub(crate) fn read() -> Result<Snapshot, Error> {
 pub(crate) fn read_with(netlink: &mut Netlink) -> Result<Snapshot, Error> {
     let mut snapshot = Snapshot::default();
     let links = RouteNetlinkMessage::GetLink(LinkMessage::default());
-    for message in dump(netlink, links, "read the interfaces")? {
+    for message in dump(netlink, links, "read the interfaces", &mut snapshot.unreadable)? {
         if let RouteNetlinkMessage::NewLink(link) = message {
             snapshot.interfaces.extend(interface(&link));
         }
@@ -42,7 +41,7 @@ pub(crate) fn read_with(netlink: &mut Netlink) -> Result<Snapshot, Error> {
         interface.rp_filter = rp_filter(&interface.name).max(of_all);
     }
     let addresses = RouteNetlinkMessage::GetAddress(AddressMessage::default());
-    for message in dump(netlink, addresses, "read the addresses")? {
+    for message in dump(netlink, addresses, "read the addresses", &mut snapshot.unreadable)? {
         let RouteNetlinkMessage::NewAddress(message) = message else { continue };
         let index = message.header.index;
         let owner = snapshot.interfaces.iter_mut().find(|interface| interface.index == index);
@@ -53,7 +52,8 @@ pub(crate) fn read_with(netlink: &mut Netlink) -> Result<Snapshot, Error> {
     for (family, ipv6) in FAMILIES {
         let mut message = RouteMessage::default();
         message.header.address_family = family;
-        for message in dump(netlink, RouteNetlinkMessage::GetRoute(message), "read the routes")? {
+        let question = RouteNetlinkMessage::GetRoute(message);
+        for message in dump(netlink, question, "read the routes", &mut snapshot.unreadable)? {
             if let RouteNetlinkMessage::NewRoute(message) = message {
                 snapshot.routes.extend(route(&message, ipv6));
             }
@@ -62,7 +62,8 @@ pub(crate) fn read_with(netlink: &mut Netlink) -> Result<Snapshot, Error> {
     for (family, ipv6) in FAMILIES {
         let mut message = RuleMessage::default();
         message.header.family = family;
-        let answers = match dump(netlink, RouteNetlinkMessage::GetRule(message), "read the routing rules") {
+        let question = RouteNetlinkMessage::GetRule(message);
+        let answers = match dump(netlink, question, "read the routing rules", &mut snapshot.unreadable) {
             // A kernel without CONFIG_IP_MULTIPLE_TABLES has none.
             Err(Error::Refused { source, .. }) if source.raw_os_error() == Some(EOPNOTSUPP) => continue,
             other => other?,
@@ -88,8 +89,11 @@ fn dump(
     netlink: &mut Netlink,
     message: RouteNetlinkMessage,
     doing: &'static str,
+    unreadable: &mut usize,
 ) -> Result<Vec<RouteNetlinkMessage>, Error> {
-    netlink.request(message, NLM_F_DUMP).map_err(|error| explain(error, doing))
+    let dump = netlink.dump(message).map_err(|error| explain(error, doing))?;
+    *unreadable += dump.unreadable;
+    Ok(dump.messages)
 }
 
 /// An interface, without its addresses; `None` if the message has no name.
@@ -189,8 +193,12 @@ pub(crate) fn route(message: &RouteMessage, ipv6: bool) -> Option<Route> {
         protocol: header.protocol.into(),
         ..Route::default()
     };
-    let mut single =
-        Hop { dead: header.flags.intersects(RouteFlags::Dead | RouteFlags::Linkdown), ..Hop::default() };
+    let mut single = Hop {
+        dead: header.flags.intersects(RouteFlags::Dead | RouteFlags::Linkdown),
+        passed_by: header.flags.contains(RouteFlags::Dead),
+        onlink: header.flags.contains(RouteFlags::Onlink),
+        ..Hop::default()
+    };
     for attribute in &message.attributes {
         match attribute {
             RouteAttribute::Table(table) => route.table = *table,
@@ -227,6 +235,8 @@ fn hop(next: &RouteNextHop) -> Hop {
         interface: (next.interface_index != 0).then_some(next.interface_index),
         gateway,
         dead: next.flags.intersects(RouteNextHopFlags::Dead | RouteNextHopFlags::Linkdown),
+        passed_by: next.flags.contains(RouteNextHopFlags::Dead),
+        onlink: next.flags.contains(RouteNextHopFlags::Onlink),
     }
 }
 

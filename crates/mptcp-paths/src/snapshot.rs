@@ -18,6 +18,8 @@ pub struct Snapshot {
     pub routes: Vec<Route>,
     /// The routing rules, IPv4 first, each family in the order in which the kernel asks them.
     pub rules: Vec<Rule>,
+    /// How many of the kernel's messages could not be understood: what they tell of is missing above.
+    pub unreadable: usize,
 }
 
 /// A network interface.
@@ -189,8 +191,14 @@ pub struct Hop {
     pub interface: Option<u32>,
     /// The router; `None` where the destination is on the link itself.
     pub gateway: Option<IpAddr>,
-    /// Whether the kernel passes it by: the interface is down or without a carrier.
+    /// Whether nothing gets through: the interface is down or without a carrier.
     pub dead: bool,
+    /// Whether the kernel passes it by (`RTNH_F_DEAD`): the interface is down, or it is without a carrier and
+    /// `net.ipv4.conf.IFACE.ignore_routes_with_linkdown` is 1. By default the kernel goes on choosing a route that is dead for
+    /// want of a carrier (`Documentation/networking/ip-sysctl.rst`).
+    pub passed_by: bool,
+    /// Whether the router is taken to be on the link, whatever the subnets say (`onlink`, `ip-route(8)`).
+    pub onlink: bool,
 }
 
 /// What a route does with packets (`RTN_*` in `<linux/rtnetlink.h>`).

@@ -3,15 +3,17 @@
 use std::net::IpAddr;
 
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE};
-use netlink_packet_route::route::{RouteAttribute, RouteMessage, RouteProtocol, RouteScope, RouteType};
+use netlink_packet_route::route::{
+    RouteAttribute, RouteFlags, RouteMessage, RouteProtocol, RouteScope, RouteType, RouteVia,
+};
 use netlink_packet_route::rule::{RuleAction, RuleAttribute, RuleMessage};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use netlink_sys::protocols::NETLINK_ROUTE;
 
+use crate::Error;
 use crate::auto::SourceRouting;
 use crate::manager::explain;
 use crate::netlink::{self, Netlink};
-use crate::{Error, Route};
 
 // What deleting says of what has gone already: with its address, its interface.
 const GONE: [i32; 4] = [2, 3, 19, 99]; // ENOENT, ESRCH, ENODEV, EADDRNOTAVAIL
@@ -39,11 +41,15 @@ impl SourceRoutes {
         Ok(())
     }
 
+    /// All of it, also if a part can't be deleted; the error is that of the first that can't.
     pub(crate) fn delete(&mut self, routing: &SourceRouting) -> Result<(), Error> {
-        for rule in rules(routing) {
-            self.request(RouteNetlinkMessage::DelRule(rule), 0, &GONE)?;
+        let rules = rules(routing).map(RouteNetlinkMessage::DelRule);
+        let route = RouteNetlinkMessage::DelRoute(route_message(routing));
+        let mut outcome = Ok(());
+        for message in rules.into_iter().chain([route]) {
+            outcome = outcome.and(self.request(message, 0, &GONE));
         }
-        self.request(RouteNetlinkMessage::DelRoute(route_message(routing)), 0, &GONE)
+        outcome
     }
 
     fn request(&mut self, message: RouteNetlinkMessage, flags: u16, fine: &[i32]) -> Result<(), Error> {
@@ -73,27 +79,30 @@ fn route_message(routing: &SourceRouting) -> RouteMessage {
         RouteAttribute::Oif(routing.interface),
         RouteAttribute::PrefSource(routing.address.into()),
     ];
-    message.attributes.extend(routing.gateway.map(|gateway| RouteAttribute::Gateway(gateway.into())));
+    if routing.onlink {
+        message.header.flags |= RouteFlags::Onlink;
+    }
+    message.attributes.extend(routing.gateway.map(|gateway| match gateway {
+        IpAddr::V6(gateway) if routing.address.is_ipv4() => RouteAttribute::Via(RouteVia::Inet6(gateway)),
+        gateway => RouteAttribute::Gateway(gateway.into()),
+    }));
     message
 }
 
-/// The main table's routes but its default ones; then the address's own table.
 fn rules(routing: &SourceRouting) -> [RuleMessage; 2] {
-    let rule = |priority, table, suppress: Option<u32>| {
+    routing.rules().map(|rule| {
         let mut message = RuleMessage::default();
         message.header.family = family(routing.address);
-        message.header.src_len = if routing.address.is_ipv4() { 32 } else { 128 };
         message.header.action = RuleAction::ToTable;
-        message.attributes = vec![
-            RuleAttribute::Source(routing.address),
-            RuleAttribute::Table(table),
-            RuleAttribute::Priority(priority),
-        ];
-        message.attributes.extend(suppress.map(RuleAttribute::SuppressPrefixLen));
+        message.attributes.push(RuleAttribute::Priority(rule.priority));
+        if let Some(from) = rule.from {
+            message.header.src_len = from.length;
+            message.attributes.push(RuleAttribute::Source(from.address));
+        }
+        if let crate::RuleAction::Table(table) = rule.action {
+            message.attributes.push(RuleAttribute::Table(table));
+        }
+        message.attributes.extend(rule.suppress_prefix_length.map(RuleAttribute::SuppressPrefixLen));
         message
-    };
-    [
-        rule(routing.priority, Route::MAIN, Some(0)),
-        rule(routing.priority.saturating_add(1), routing.table, None),
-    ]
+    })
 }

@@ -16,17 +16,21 @@ fn main() -> std::process::ExitCode {
 #[cfg(target_os = "linux")]
 mod linux {
     use std::io::{Read, Write};
-    use std::net::{Ipv4Addr, SocketAddr};
+    use std::net::{IpAddr, Ipv4Addr, SocketAddr};
     use std::process::ExitCode;
+    use std::sync::{Arc, Mutex, PoisonError};
     use std::time::{Duration, Instant};
 
     use libtest_mimic::{Arguments, Trial};
-    use mptcp_paths::auto::{Change, Keeper, Options};
+    use mptcp_paths::auto::{Change, Keeper, Options, Owned};
     use mptcp_paths::netlink::Netlink;
-    use mptcp_paths::{Endpoint, EndpointFlags, Error, Limits, Prefix, RuleAction, Snapshot};
+    use mptcp_paths::{Endpoint, EndpointFlags, Error, Hop, Limits, Prefix, RuleAction, Snapshot};
     use netlab::{Direction, Host, Lab, Link, LinkSpec, Rate};
-    use netlink_packet_core::{NLM_F_CREATE, NLM_F_DUMP};
+    use netlink_packet_core::{NLM_F_CREATE, NLM_F_DUMP, NLM_F_REPLACE};
     use netlink_packet_route::address::{AddressAttribute, AddressMessage};
+    use netlink_packet_route::route::{
+        RouteAttribute, RouteFlags, RouteMessage, RouteProtocol, RouteType, RouteVia,
+    };
     use netlink_packet_route::rule::{RuleAttribute, RuleMessage};
     use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
     use netlink_sys::protocols::NETLINK_ROUTE;
@@ -47,9 +51,17 @@ mod linux {
             eprintln!("{error}");
             return ExitCode::FAILURE;
         }
-        let tests: [Test; 3] = [
+        let tests: [Test; 8] = [
             ("strict_filters_get_routing_which_is_undone", strict_filters_get_routing_which_is_undone),
             ("routing_goes_with_its_address", routing_goes_with_its_address),
+            ("another_gateway_is_another_routing", another_gateway_is_another_routing),
+            ("what_is_lost_of_a_routing_is_made_again", what_is_lost_of_a_routing_is_made_again),
+            (
+                "routing_stays_when_the_best_link_loses_its_carrier",
+                routing_stays_when_the_best_link_loses_its_carrier,
+            ),
+            ("others_limits_are_what_is_found", others_limits_are_what_is_found),
+            ("what_is_left_of_another_keeper_is_adopted", what_is_left_of_another_keeper_is_adopted),
             ("who_keeps_deleting_endpoints_wins", who_keeps_deleting_endpoints_wins),
         ];
         let trials = tests.map(|(name, test)| Trial::test(name, move || test().map_err(Into::into)));
@@ -158,6 +170,66 @@ mod linux {
         Ok(())
     }
 
+    /// What a look changed, all of it.
+    fn looked(keeper: &mut Keeper) -> Result<Vec<Change>> {
+        let outcome = keeper.look()?;
+        assert!(outcome.failures.is_empty(), "{:?}", outcome.failures);
+        Ok(outcome.plan.changes)
+    }
+
+    /// Gives an interface of the calling thread's host a default route, in place of the one with this metric, in one step.
+    fn set_default(interface: u32, gateway: IpAddr, metric: u32, flags: RouteFlags) -> Result {
+        let mut message = RouteMessage::default();
+        message.header.address_family = AddressFamily::Inet;
+        message.header.table = 254;
+        message.header.protocol = RouteProtocol::Boot;
+        message.header.kind = RouteType::Unicast;
+        message.header.flags = flags;
+        message.attributes = vec![RouteAttribute::Oif(interface), RouteAttribute::Priority(metric)];
+        message.attributes.push(match gateway {
+            IpAddr::V6(gateway) => RouteAttribute::Via(RouteVia::Inet6(gateway)),
+            gateway => RouteAttribute::Gateway(gateway.into()),
+        });
+        let mut netlink = Netlink::open(NETLINK_ROUTE)?;
+        netlink.request(RouteNetlinkMessage::NewRoute(message), NLM_F_CREATE | NLM_F_REPLACE)?;
+        Ok(())
+    }
+
+    /// Whether the kernel takes packets from the world to this address through this interface (`ip route get … iif`): its
+    /// reverse path filter, asked in its own words.
+    fn lets_in(address: IpAddr, interface: u32) -> Result<bool> {
+        let mut message = RouteMessage::default();
+        message.header.address_family = AddressFamily::Inet;
+        message.header.destination_prefix_length = 32;
+        message.header.source_prefix_length = 32;
+        message.attributes = vec![
+            RouteAttribute::Destination(address.into()),
+            RouteAttribute::Source(WORLD.into()),
+            RouteAttribute::Iif(interface),
+        ];
+        let mut netlink = Netlink::open(NETLINK_ROUTE)?;
+        match netlink.request(RouteNetlinkMessage::GetRoute(message), 0) {
+            Ok(_) => Ok(true),
+            // EXDEV, EINVAL: how the kernel refuses a source, depending on its version.
+            Err(error) if matches!(error.errno(), Some(18 | 22)) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The default routes of the tables other than the kernel's own: gateway and whether it is taken to be on the link.
+    fn own_routes() -> Result<Vec<(Option<IpAddr>, bool)>> {
+        let routes = Snapshot::read()?.routes;
+        let own = routes.iter().filter(|route| route.table > 0x6d70_0000 && route.is_default());
+        Ok(own.flat_map(|route| &route.hops).map(|hop| (hop.gateway, hop.onlink)).collect())
+    }
+
+    /// What undoing did, all of it.
+    fn undone(keeper: &mut Keeper) -> Result<Vec<Change>> {
+        let outcome = keeper.undo();
+        assert!(outcome.failures.is_empty(), "{:?}", outcome.failures);
+        Ok(outcome.plan.changes)
+    }
+
     fn snapshot(host: &Host) -> Result<Snapshot> {
         Ok(host.run(Snapshot::read)??)
     }
@@ -185,7 +257,7 @@ mod linux {
             assert_eq!(keeper.look()?.plan.changes, []);
             let with = Snapshot::read()?;
             let carried = bench.send()?;
-            Ok((with, carried, keeper.undo()?))
+            Ok((with, carried, undone(keeper)?))
         })?;
         println!("with it the links carried {carried:?} bytes");
         if carried[1] < 100_000 {
@@ -208,7 +280,7 @@ mod linux {
     fn routing_goes_with_its_address() -> Result {
         let bench = Bench::new()?;
         bench.keep(|keeper| {
-            keeper.look()?;
+            looked(keeper)?;
             let of_lte = || -> Result<usize> {
                 let own = bench.lte.address(&bench.phone)?;
                 let rules = Snapshot::read()?.rules;
@@ -220,12 +292,147 @@ mod linux {
             assert!(outcome.failures.is_empty(), "{:?}", outcome.failures);
             assert_eq!(of_lte()?, 0);
             bench.lte.give_address(&bench.phone)?;
-            keeper.look()?;
+            looked(keeper)?;
             assert_eq!(of_lte()?, 2);
-            keeper.undo()?;
+            undone(keeper)?;
             assert_eq!(of_lte()?, 0);
             Ok(())
         })
+    }
+
+    fn another_gateway_is_another_routing() -> Result {
+        let bench = Bench::new()?;
+        let before = snapshot(&bench.phone)?;
+        let (own, index) = (bench.lte.address(&bench.phone)?, bench.lte.interface_index(&bench.phone)?);
+        let metric = |host: &Snapshot| host.default_routes(index).first().map_or(0, |route| route.metric);
+        let metric = metric(&before);
+        bench.keep(|keeper| {
+            assert!(!lets_in(own, index)?);
+            looked(keeper)?;
+            assert!(lets_in(own, index)?);
+            let IpAddr::V4(first) = bench.lte.address(&bench.server)? else { return Err("not IPv4".into()) };
+            let mut other = first.octets();
+            other[3] = 200;
+            // As DHCP does it; with a gateway that is on the link; with one that only the flag says is; of IPv6.
+            for (gateway, flags) in [
+                (IpAddr::from(other), RouteFlags::empty()),
+                (IpAddr::from([203, 0, 113, 1]), RouteFlags::Onlink),
+                (IpAddr::from([0xfe80, 0, 0, 0, 0, 0, 0, 1]), RouteFlags::empty()),
+                (first.into(), RouteFlags::empty()),
+            ] {
+                set_default(index, gateway, metric, flags)?;
+                looked(keeper)?;
+                assert!(lets_in(own, index)?, "the routing via {gateway} does not work");
+                assert_eq!(own_routes()?, [(Some(gateway), flags == RouteFlags::Onlink)]);
+                assert_eq!(looked(keeper)?, []);
+            }
+            undone(keeper)?;
+            assert_eq!(own_routes()?, []);
+            assert!(!lets_in(own, index)?);
+            Ok(())
+        })?;
+        assert_eq!(snapshot(&bench.phone)?.rules, before.rules);
+        Ok(())
+    }
+
+    fn what_is_lost_of_a_routing_is_made_again() -> Result {
+        let bench = Bench::new()?;
+        let (own, index) = (bench.lte.address(&bench.phone)?, bench.lte.interface_index(&bench.phone)?);
+        bench.keep(|keeper| {
+            looked(keeper)?;
+            // Gone and back between two looks: the kernel has taken the route along.
+            bench.lte.take_address(&bench.phone)?;
+            bench.lte.give_address(&bench.phone)?;
+            assert_eq!(own_routes()?, []);
+            looked(keeper)?;
+            assert!(lets_in(own, index)?);
+            // As systemd-networkd clears away rules that it didn't make.
+            delete_lab_rules()?;
+            assert!(!lets_in(own, index)?);
+            looked(keeper)?;
+            assert!(lets_in(own, index)?);
+            assert_eq!(looked(keeper)?, []);
+            undone(keeper)?;
+            assert_eq!(own_routes()?, []);
+            Ok(())
+        })
+    }
+
+    fn routing_stays_when_the_best_link_loses_its_carrier() -> Result {
+        let bench = Bench::new()?;
+        let (own, index) = (bench.lte.address(&bench.phone)?, bench.lte.interface_index(&bench.phone)?);
+        bench.keep(|keeper| {
+            looked(keeper)?;
+            bench.wifi.set_carrier(false)?;
+            let hop = |host: &Snapshot| -> Result<Hop> {
+                let wifi = bench.wifi.interface_index(&bench.phone)?;
+                Ok(host.default_routes(wifi).first().ok_or("no route")?.hops[0])
+            };
+            let lost = hop(&Snapshot::read()?)?;
+            assert!(lost.dead && !lost.passed_by);
+            looked(keeper)?;
+            assert!(lets_in(own, index)?, "the path that is left is cut off");
+            let [_, lte] = bench.send()?;
+            println!("lte carried {lte} bytes alone");
+            assert!(lte > 100_000);
+            // Where the kernel is told to ignore such routes it needs no routing any more.
+            bench.phone.sysctl("net.ipv4.conf.wifi.ignore_routes_with_linkdown", "1")?;
+            assert!(hop(&Snapshot::read()?)?.passed_by);
+            looked(keeper)?;
+            assert!(lets_in(own, index)? && own_routes()?.is_empty());
+            bench.wifi.set_carrier(true)?;
+            looked(keeper)?;
+            assert!(lets_in(own, index)?);
+            undone(keeper)?;
+            Ok(())
+        })
+    }
+
+    fn others_limits_are_what_is_found() -> Result {
+        let bench = Bench::new()?;
+        let mut admin = bench.phone.path_manager()?;
+        let limits = |subflows, add_addr_accepted| Limits { subflows, add_addr_accepted };
+        bench.keep(|keeper| {
+            looked(keeper)?;
+            assert_eq!(admin.limits()?, limits(4, 2));
+            admin.set_limits(limits(5, 0))?;
+            looked(keeper)?;
+            assert_eq!(admin.limits()?, limits(5, 2));
+            undone(keeper)?;
+            assert_eq!(admin.limits()?, limits(5, 0));
+            Ok(())
+        })
+    }
+
+    fn what_is_left_of_another_keeper_is_adopted() -> Result {
+        let bench = Bench::new()?;
+        let before = snapshot(&bench.phone)?;
+        let journal = Arc::new(Mutex::new(Owned::default()));
+        let tell = Arc::clone(&journal);
+        bench.keep(move |keeper| {
+            keeper.set_journal(move |owned| {
+                *tell.lock().unwrap_or_else(PoisonError::into_inner) = owned.clone()
+            });
+            looked(keeper).map(drop)
+        })?;
+        let owned = journal.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        assert_eq!((owned.routings.len(), owned.limits.is_some()), (1, true));
+        let mut admin = bench.phone.path_manager()?;
+        let endpoints = admin.endpoints()?;
+        // A host that has changed meanwhile: what isn't there isn't adopted.
+        let gone = owned.endpoints.iter().map(|made| made.endpoint.address).next().ok_or("no endpoint")?;
+        admin.delete_address(gone, None)?;
+        bench.keep(|keeper| {
+            let adopted = keeper.adopt(owned)?;
+            assert_eq!(adopted, endpoints.len());
+            let changes = looked(keeper)?;
+            assert!(matches!(&changes[..], [Change::AddEndpoint(new)] if new.address == gone), "{changes:?}");
+            undone(keeper).map(drop)
+        })?;
+        assert_eq!(admin.endpoints()?, []);
+        assert_eq!(admin.limits()?, Limits { subflows: 2, add_addr_accepted: 0 });
+        assert_eq!(snapshot(&bench.phone)?, before);
+        Ok(())
     }
 
     fn who_keeps_deleting_endpoints_wins() -> Result {

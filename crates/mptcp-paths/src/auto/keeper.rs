@@ -1,10 +1,11 @@
 //! The driver: reads the host, has a plan made, carries it out, and undoes it in the end.
 
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use super::plan::{Change, Made, Options, Owned, Plan, plan};
 use super::rival::rival;
-use crate::{Endpoint, Error, PathManager, Snapshot, SourceRoutes};
+use crate::{Error, PathManager, Snapshot, SourceRoutes};
 
 /// After this many endpoints that somebody else deleted, with less than [`FORGIVEN`] between each two, the keeper gives in.
 const PATIENCE: u32 = 5;
@@ -12,22 +13,35 @@ const FORGIVEN: Duration = Duration::from_secs(60);
 
 /// Keeps the endpoints of a network namespace right: that of the thread which opened it, on which all of its methods have
 /// to be called.
-#[derive(Debug)]
 pub struct Keeper {
     options: Options,
     manager: PathManager,
     routes: SourceRoutes,
     owned: Owned,
+    journal: Option<Journal>,
     /// How many endpoints somebody else deleted, and when that was last seen.
     taken_away: u32,
     taken_at: Option<Instant>,
 }
 
+/// Who is told what there is to undo.
+type Journal = Box<dyn FnMut(&Owned)>;
+
+impl fmt::Debug for Keeper {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Keeper")
+            .field("options", &self.options)
+            .field("owned", &self.owned)
+            .finish_non_exhaustive()
+    }
+}
+
 /// What a look at the host came to.
 #[derive(Debug, Default)]
 #[non_exhaustive]
+#[must_use]
 pub struct Outcome {
-    /// The plan.
+    /// The plan, with the changes that were tried.
     pub plan: Plan,
     /// Changes that were refused; they are tried again at the next look.
     pub failures: Vec<(Change, Error)>,
@@ -43,7 +57,30 @@ impl Keeper {
             return Err(Error::Managed(rival));
         }
         let (manager, routes) = (PathManager::open()?, SourceRoutes::open()?);
-        Ok(Self { options, manager, routes, owned: Owned::default(), taken_away: 0, taken_at: None })
+        let owned = Owned::default();
+        Ok(Self { options, manager, routes, owned, journal: None, taken_away: 0, taken_at: None })
+    }
+
+    /// Has `journal` told what there is to undo, before anything is added and after anything is deleted. Kept where a crash
+    /// leaves it, it can be [adopted](Keeper::adopt).
+    pub fn set_journal(&mut self, journal: impl FnMut(&Owned) + 'static) {
+        self.journal = Some(Box::new(journal));
+    }
+
+    /// Takes over what an earlier keeper of this network namespace made and didn't undo: what of it is still there is
+    /// renewed, deleted and undone as if it had been made here. Gives how many endpoints and routings that are.
+    ///
+    /// # Errors
+    /// If the host can't be read; then nothing is taken over.
+    pub fn adopt(&mut self, mut owned: Owned) -> Result<usize, Error> {
+        let host = Snapshot::read()?;
+        let (endpoints, limits) = (self.manager.endpoints()?, self.manager.limits()?);
+        owned.endpoints.retain_mut(|made| made.find(&endpoints));
+        owned.routings.retain(|routing| routing.is_there(&host));
+        owned.limits = owned.limits.filter(|(_, set)| *set == limits);
+        self.owned = owned;
+        self.record();
+        Ok(self.owned.endpoints.len() + self.owned.routings.len())
     }
 
     /// What would be changed now.
@@ -56,64 +93,80 @@ impl Keeper {
         Ok(plan(&self.options, &self.owned, &host, &endpoints, limits))
     }
 
-    /// Looks at the host and changes what has to be changed.
+    /// Looks at the host and changes what has to be changed. Without `CAP_NET_ADMIN` the first change fails with
+    /// [`Error::Permission`], and no other is tried.
     ///
     /// # Errors
-    /// [`Error::Permission`] without `CAP_NET_ADMIN`, [`Error::Managed`] if somebody else has taken over,
-    /// [`Error::TakenAway`] if somebody keeps deleting endpoints, and if the host can't be read. What was made stays
-    /// until [`Keeper::undo`].
+    /// [`Error::Managed`] if somebody else has taken over, [`Error::TakenAway`] if somebody keeps deleting endpoints, and if
+    /// the host can't be read. What was made stays until [`Keeper::undo`].
     pub fn look(&mut self) -> Result<Outcome, Error> {
         if let Some(rival) = rival() {
             return Err(Error::Managed(rival));
         }
         self.forget_lost()?;
-        let plan = self.plan()?;
-        let mut outcome = Outcome::default();
-        for change in &plan.changes {
-            match self.apply(change) {
-                Ok(()) => {}
-                Err(error @ Error::Permission { .. }) => return Err(error),
-                Err(error) => outcome.failures.push((change.clone(), error)),
-            }
-        }
-        for made in &mut self.owned.endpoints {
-            made.stalled = plan.stalled.contains(&made.endpoint.address);
-        }
-        outcome.plan = plan;
+        let mut plan = self.plan()?;
+        let changes = std::mem::take(&mut plan.changes);
+        let outcome = self.carry_out(changes, plan);
+        let failed: Vec<_> = outcome.failures.iter().map(|(change, _)| change).collect();
+        self.owned.set_stalled(&outcome.plan.stalled, &failed);
         Ok(outcome)
     }
 
-    /// Undoes everything that was made and is still there. The paths of the endpoints are closed.
-    ///
-    /// # Errors
-    /// The first that arises; the rest is undone all the same.
-    pub fn undo(&mut self) -> Result<Vec<Change>, Error> {
-        let there = self.manager.endpoints()?;
-        self.owned.endpoints.retain(|made| is_there(&there, made));
-        let changes = self.owned.undo(self.manager.limits()?);
-        let mut first = None;
-        for change in &changes {
-            if let Err(error) = self.apply(change) {
-                first.get_or_insert(error);
+    /// Undoes everything that was made and is still there, as far as it can be. The paths of the endpoints are closed. What
+    /// failed is among the [failures](Outcome::failures), and can be tried again.
+    pub fn undo(&mut self) -> Outcome {
+        // What can't be read is taken to be as it was left.
+        if let Ok(there) = self.manager.endpoints() {
+            self.owned.endpoints.retain_mut(|made| made.find(&there));
+        }
+        let limits = self.manager.limits().ok().or(self.owned.limits.map(|(_, set)| set));
+        let changes = self.owned.undo(limits);
+        self.carry_out(changes, Plan::default())
+    }
+
+    /// Makes these changes, and says in the plan which of them were tried.
+    fn carry_out(&mut self, changes: Vec<Change>, plan: Plan) -> Outcome {
+        let mut outcome = Outcome { plan, failures: Vec::new() };
+        for change in changes {
+            let result = self.apply(&change);
+            self.record();
+            outcome.plan.changes.push(change.clone());
+            if let Err(error) = result {
+                let hopeless = matches!(error, Error::Permission { .. });
+                outcome.failures.push((change, error));
+                if hopeless {
+                    break;
+                }
             }
         }
-        first.map_or(Ok(changes), Err)
+        outcome
+    }
+
+    fn record(&mut self) {
+        if let Some(journal) = &mut self.journal {
+            journal(&self.owned);
+        }
     }
 
     /// Endpoints of ours that somebody else has deleted are made again, but not for ever.
     fn forget_lost(&mut self) -> Result<(), Error> {
         let there = self.manager.endpoints()?;
-        let before = self.owned.endpoints.len();
-        let lost = self.owned.endpoints.iter().find(|made| !is_there(&there, made));
-        let address = lost.map(|made| made.endpoint.address);
-        self.owned.endpoints.retain(|made| is_there(&there, made));
-        let lost = before - self.owned.endpoints.len();
+        let (mut lost, mut address) = (0, None);
+        self.owned.endpoints.retain_mut(|made| {
+            let found = made.find(&there);
+            // One without an identifier was never seen.
+            if !found && made.endpoint.id.is_some() {
+                lost += 1;
+                address = Some(made.endpoint.address);
+            }
+            found
+        });
         if lost > 0 {
             if self.taken_at.is_none_or(|at| at.elapsed() > FORGIVEN) {
                 self.taken_away = 0;
             }
             self.taken_at = Some(Instant::now());
-            self.taken_away = self.taken_away.saturating_add(u32::try_from(lost).unwrap_or(u32::MAX));
+            self.taken_away = self.taken_away.saturating_add(lost);
         }
         match address {
             Some(address) if self.taken_away >= PATIENCE => Err(Error::TakenAway(address)),
@@ -124,16 +177,27 @@ impl Keeper {
     fn apply(&mut self, change: &Change) -> Result<(), Error> {
         match change {
             Change::SetLimits(limits) => {
-                let found =
-                    self.owned.limits.map_or_else(|| self.manager.limits(), |(found, _)| Ok(found))?;
-                self.manager.set_limits(*limits)?;
-                self.owned.limits = (*limits != found).then_some((found, *limits));
+                let before = self.manager.limits()?;
+                let owned = self.owned.limits;
+                self.owned.set_limits(before, *limits);
+                self.record();
+                self.manager.set_limits(*limits).inspect_err(|_| self.owned.limits = owned)?;
             }
             Change::AddEndpoint(endpoint) => {
-                self.manager.add(endpoint)?;
-                let made = self.manager.endpoints()?.into_iter().find(|made| made.is_at(endpoint));
-                let made = made.unwrap_or_else(|| endpoint.clone());
-                self.owned.endpoints.push(Made { endpoint: made, stalled: false });
+                // First, so that it is undone whatever happens to the answer.
+                self.owned.endpoints.push(Made { endpoint: endpoint.clone(), stalled: false });
+                self.record();
+                if let Err(error) = self.manager.add(endpoint) {
+                    // The kernel may have done it if its answer was lost; the next look will find out.
+                    if !matches!(error, Error::Netlink(_) | Error::Malformed(_)) {
+                        self.owned.endpoints.pop();
+                    }
+                    return Err(error);
+                }
+                // The identifier; if it can't be read now, the next look does.
+                if let (Ok(there), Some(made)) = (self.manager.endpoints(), self.owned.endpoints.last_mut()) {
+                    made.find(&there);
+                }
             }
             Change::SetBackup(endpoint, backup) => {
                 let id = endpoint.id.ok_or(Error::NoEndpoint(endpoint.address))?;
@@ -146,7 +210,10 @@ impl Keeper {
             }
             Change::AddRouting(routing) => {
                 // Whatever of it was made has to be undone, also after a failure half-way.
-                self.owned.routings.push(routing.clone());
+                if !self.owned.routings.contains(routing) {
+                    self.owned.routings.push(routing.clone());
+                    self.record();
+                }
                 self.routes.add(routing)?;
             }
             Change::DeleteRouting(routing) => {
@@ -156,8 +223,4 @@ impl Keeper {
         }
         Ok(())
     }
-}
-
-fn is_there(endpoints: &[Endpoint], made: &Made) -> bool {
-    endpoints.iter().any(|endpoint| endpoint.is_at(&made.endpoint) && endpoint.id == made.endpoint.id)
 }

@@ -6,12 +6,14 @@
 mod keeper;
 mod plan;
 mod rival;
+mod routing;
 #[cfg(test)]
 mod tests;
 mod want;
 
 pub use keeper::{Keeper, Outcome};
-pub use plan::{Change, Made, Options, Owned, Plan, SourceRouting, plan};
+pub use plan::{Change, Made, Options, Owned, Plan, plan};
 pub(crate) use rival::programs;
 pub use rival::{Rival, rival};
+pub use routing::SourceRouting;
 pub use want::{Note, Why};

@@ -3,15 +3,12 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use super::want::{Note, Wanted, Why, has_source_routing, wanted, way_out};
+use super::routing::{Rerouting, SourceRouting, reroute};
+use super::want::{Note, Wanted, Why, wanted};
 use crate::{Endpoint, EndpointFlags, FlagChange, Limits, Snapshot};
 
 /// Announced addresses that connections use at least: servers behind load balancers announce where joins reach them.
 const ACCEPTED: u32 = 2;
-/// Where the tables of [`SourceRouting`] begin: far from the numbers that people choose.
-const FIRST_TABLE: u32 = 0x6d70_0000;
-/// The priorities of the two rules of [`SourceRouting`], before the main table's 32766.
-const RULE_PRIORITY: u32 = 32_100;
 
 /// What is wanted of the keeper.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -21,8 +18,10 @@ pub struct Options {
     pub backup: Vec<String>,
 }
 
-/// What was made so far, and is to be undone.
+/// What was made so far, and is to be undone. With the feature `serde` it can be kept, for a [`Keeper`](super::Keeper) to go
+/// on with after a crash.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Owned {
     /// The endpoints.
@@ -35,31 +34,13 @@ pub struct Owned {
 
 /// An endpoint that was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Made {
-    /// The endpoint, with its identifier.
+    /// The endpoint; without its identifier until the kernel's choice has been read.
     pub endpoint: Endpoint,
     /// Whether its interface was seen to be of no use since: its paths are dead or asleep by now.
     pub stalled: bool,
-}
-
-/// Routes and rules that let what comes from an address leave through its interface, in both directions of the kernel's
-/// reverse path filter: a table with one default route, a rule that sends the address there, and one before it that
-/// prefers the main table's more precise routes.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
-#[non_exhaustive]
-pub struct SourceRouting {
-    /// The address.
-    pub address: IpAddr,
-    /// The index of the interface.
-    pub interface: u32,
-    /// The router; `None` where there is none on the link.
-    pub gateway: Option<IpAddr>,
-    /// The number of the table.
-    pub table: u32,
-    /// The priority of the first of the two rules; the second comes right after it.
-    pub priority: u32,
 }
 
 /// A change.
@@ -103,13 +84,6 @@ impl fmt::Display for Change {
     }
 }
 
-impl fmt::Display for SourceRouting {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "routing of what comes from {}: table {}", self.address, self.table)?;
-        self.gateway.map_or(Ok(()), |gateway| write!(f, ", via {gateway}"))
-    }
-}
-
 /// What is to be done, and what is not.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
@@ -122,7 +96,46 @@ pub struct Plan {
     pub stalled: Vec<IpAddr>,
 }
 
+impl Made {
+    /// Whether this endpoint of the kernel's is it.
+    pub(super) fn is(&self, endpoint: &Endpoint) -> bool {
+        self.endpoint.is_at(endpoint) && (self.endpoint.id.is_none() || self.endpoint.id == endpoint.id)
+    }
+
+    /// Whether it is among these of the kernel's, which tell its identifier.
+    pub(super) fn find(&mut self, endpoints: &[Endpoint]) -> bool {
+        let found = endpoints.iter().find(|endpoint| self.is(endpoint));
+        if let Some(found) = found {
+            self.endpoint.clone_from(found);
+        }
+        found.is_some()
+    }
+}
+
 impl Owned {
+    /// Remembers that the limits were set, from what they were just before. Limits that somebody else has set meanwhile
+    /// are what is to be found in the end.
+    pub(super) fn set_limits(&mut self, before: Limits, limits: Limits) {
+        let found = match self.limits {
+            Some((found, set)) if set == before => found,
+            _ => before,
+        };
+        self.limits = (limits != found).then_some((found, limits));
+    }
+
+    /// Remembers which endpoints are of no use now. One whose renewal failed still has to be renewed.
+    pub(super) fn set_stalled(&mut self, stalled: &[IpAddr], failed: &[&Change]) {
+        for made in &mut self.endpoints {
+            let failed = failed.iter().any(|change| match change {
+                Change::DeleteEndpoint(endpoint) | Change::AddEndpoint(endpoint) => {
+                    made.endpoint.is_at(endpoint)
+                }
+                _ => false,
+            });
+            made.stalled = stalled.contains(&made.endpoint.address) || (made.stalled && failed);
+        }
+    }
+
     /// Whether this address of this interface is an endpoint of ours.
     pub(super) fn has(&self, address: IpAddr, interface: u32) -> bool {
         self.endpoints
@@ -133,13 +146,13 @@ impl Owned {
     /// What undoes everything, endpoints that were made first last: that of the best way out. `limits` are those now;
     /// if somebody else has changed them, they stay.
     #[must_use]
-    pub fn undo(&self, limits: Limits) -> Vec<Change> {
+    pub fn undo(&self, limits: Option<Limits>) -> Vec<Change> {
         let endpoints = self.endpoints.iter().rev();
         let mut changes: Vec<_> =
             endpoints.map(|made| Change::DeleteEndpoint(made.endpoint.clone())).collect();
         changes.extend(self.routings.iter().cloned().map(Change::DeleteRouting));
         if let Some((found, set)) = self.limits
-            && limits == set
+            && limits == Some(set)
         {
             changes.push(Change::SetLimits(found));
         }
@@ -158,9 +171,7 @@ pub fn plan(
 ) -> Plan {
     let (usable, notes) = wanted(options, owned, host);
     let mut plan = Plan { notes, ..Plan::default() };
-    let mine = |endpoint: &Endpoint| {
-        owned.endpoints.iter().find(|made| made.endpoint.is_at(endpoint) && made.endpoint.id == endpoint.id)
-    };
+    let mine = |endpoint: &Endpoint| owned.endpoints.iter().find(|made| made.is(endpoint));
     let others = || endpoints.iter().filter(|endpoint| mine(endpoint).is_none());
     // What the kernel made by itself gives way to an endpoint with its address.
     let held = |address| others().any(|other| other.address == address && !other.flags.implicit);
@@ -235,9 +246,9 @@ pub fn plan(
     if needed != limits {
         plan.changes.push(Change::SetLimits(needed));
     }
-    let routings: Vec<_> = targets.iter().filter_map(|target| routing(owned, host, target)).collect();
-    let new = routings.iter().filter(|routing| !owned.routings.contains(routing));
-    plan.changes.extend(new.cloned().map(Change::AddRouting));
+    let Rerouting { replaced, new, old } = reroute(owned, host, &targets);
+    plan.changes.extend(replaced.into_iter().map(Change::DeleteRouting));
+    plan.changes.extend(new.into_iter().map(Change::AddRouting));
     // New paths before old ones go, so that connections always have one; unless there is no room for both.
     if endpoints.len() + adds.len() > Limits::MAX as usize {
         plan.changes.append(&mut deletes);
@@ -246,8 +257,7 @@ pub fn plan(
     plan.changes.append(&mut deletes);
     plan.changes.append(&mut renewals);
     plan.changes.append(&mut flags);
-    let old = owned.routings.iter().filter(|routing| !routings.contains(routing));
-    plan.changes.extend(old.cloned().map(Change::DeleteRouting));
+    plan.changes.extend(old.into_iter().map(Change::DeleteRouting));
     plan
 }
 
@@ -262,41 +272,6 @@ fn needed(limits: Limits, targets: &[&Wanted]) -> Limits {
         subflows: limits.subflows.max((most + ACCEPTED).min(Limits::MAX)),
         add_addr_accepted: limits.add_addr_accepted.max(ACCEPTED),
     }
-}
-
-/// The routing that an address needs and hasn't got: where the interface filters reverse paths strictly (RFC 3704; there
-/// is no such filter for IPv6), answers from the world would be dropped, unless the way back is through it too.
-fn routing(owned: &Owned, host: &Snapshot, target: &Wanted) -> Option<SourceRouting> {
-    let interface = host.interface(target.interface)?;
-    let way = way_out(host, interface, target.address)?;
-    let ours = owned
-        .routings
-        .iter()
-        .find(|routing| routing.address == target.address && routing.interface == target.interface);
-    let strict = target.address.is_ipv4() && interface.rp_filter == Some(1);
-    if !strict || (ours.is_none() && has_source_routing(host, interface, target.address)) {
-        return None;
-    }
-    let best = host
-        .routes
-        .iter()
-        .filter(|route| route.table == crate::Route::MAIN && route.is_default())
-        .filter(|route| route.destination.address.is_ipv4() && route.hops.iter().any(|hop| !hop.dead))
-        .min_by_key(|route| route.metric)?;
-    if best.leaves_through(interface.index) || way.table != crate::Route::MAIN && ours.is_none() {
-        return None;
-    }
-    let hops = host.routes.iter().filter(|route| route.table == crate::Route::MAIN && route.is_default());
-    let hop = hops.flat_map(|route| &route.hops).find(|hop| {
-        hop.interface == Some(interface.index) && hop.gateway.is_none_or(|gateway| gateway.is_ipv4())
-    })?;
-    Some(SourceRouting {
-        address: target.address,
-        interface: interface.index,
-        gateway: hop.gateway,
-        table: FIRST_TABLE.saturating_add(interface.index),
-        priority: RULE_PRIORITY,
-    })
 }
 
 impl Wanted {

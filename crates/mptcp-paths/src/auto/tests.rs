@@ -1,5 +1,6 @@
 //! The planner on made-up hosts, and on random ones whose links come and go.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 
 use proptest::prelude::*;
@@ -11,14 +12,7 @@ use crate::{
 };
 
 const DEFAULTS: Limits = Limits { subflows: 2, add_addr_accepted: 0 };
-const SUBFLOW: EndpointFlags = EndpointFlags {
-    subflow: true,
-    signal: false,
-    backup: false,
-    fullmesh: false,
-    implicit: false,
-    laminar: false,
-};
+const SUBFLOW: EndpointFlags = EndpointFlags::SUBFLOW;
 
 fn v4(link: u8, host: u8) -> IpAddr {
     Ipv4Addr::new(192, 0, link, host).into()
@@ -42,12 +36,12 @@ fn interface(index: u8, name: &str) -> Interface {
 }
 
 fn default_route(index: u8, metric: u32) -> Route {
-    let hop = Hop { interface: Some(index.into()), gateway: Some(v4(index, 254)), dead: false };
+    let hop = Hop { interface: Some(index.into()), gateway: Some(v4(index, 254)), ..Hop::default() };
     Route { hops: vec![hop], metric, ..Route::default() }
 }
 
 fn default_route6(index: u8, metric: u32) -> Route {
-    let hop = Hop { interface: Some(index.into()), gateway: None, dead: false };
+    let hop = Hop { interface: Some(index.into()), ..Hop::default() };
     let destination = Prefix::new("::".parse().unwrap(), 0);
     Route { destination, hops: vec![hop], metric, ..Route::default() }
 }
@@ -57,7 +51,7 @@ fn phone() -> Snapshot {
     Snapshot {
         interfaces: vec![interface(2, "wifi"), interface(3, "lte")],
         routes: vec![default_route(3, 700), default_route(2, 600)],
-        rules: vec![],
+        ..Snapshot::default()
     }
 }
 
@@ -294,23 +288,143 @@ fn strict_filters_get_source_routing() {
     assert_eq!((made[0].address, made[0].gateway), (v4(3, 1), Some(v4(3, 254))));
     // Made, it stays; undone in the end.
     let mine = Owned { routings: made.clone(), ..Owned::default() };
-    let mut with_it = host.clone();
-    let table = made[0].table;
-    with_it.routes.push(Route { table, ..default_route(3, 0) });
-    with_it.rules.push(Rule {
-        from: Some(Prefix::host(v4(3, 1))),
-        action: RuleAction::Table(table),
-        ..Rule::default()
-    });
+    let with_it = with(&host, &made);
     let again = changes(&mine, &with_it, &[]);
     let about_routing = |change: &Change| matches!(change, Change::AddRouting(_) | Change::DeleteRouting(_));
     assert!(!again.iter().any(about_routing), "{again:?}");
+    // Whatever of it is lost is made again: to a link that went and came back, or to somebody who clears rules away.
+    for lost in 0..2 {
+        let mut without = with_it.clone();
+        without.rules.remove(lost);
+        assert_eq!(routings(&mine, &without), [Change::AddRouting(made[0].clone())]);
+    }
+    let mut without = with_it.clone();
+    without.routes.retain(|route| route.table == Route::MAIN);
+    assert_eq!(routings(&mine, &without), [Change::AddRouting(made[0].clone())]);
+    // It is no way out by itself.
+    let mut without = with_it.clone();
+    without.routes.retain(|route| route.table != Route::MAIN || !route.leaves_through(3));
+    assert_eq!(routings(&mine, &without), [Change::DeleteRouting(made[0].clone())]);
     // Somebody else's does as well.
     assert!(!changes(&Owned::default(), &with_it, &[]).iter().any(about_routing));
-    let undone = mine.undo(DEFAULTS);
+    let undone = mine.undo(Some(DEFAULTS));
     assert_eq!(undone, [Change::DeleteRouting(made[0].clone())]);
     host.interfaces[1].rp_filter = Some(2);
     assert!(!changes(&Owned::default(), &host, &[]).iter().any(about_routing));
+}
+
+/// The host once these were made.
+fn with(host: &Snapshot, made: &[SourceRouting]) -> Snapshot {
+    let mut host = host.clone();
+    for routing in made {
+        let SourceRouting { interface, gateway, onlink, table, .. } = *routing;
+        let hop = Hop { interface: Some(interface), gateway, onlink, ..Hop::default() };
+        host.routes.push(Route { table, hops: vec![hop], ..Route::default() });
+        host.rules.extend(routing.rules());
+    }
+    host
+}
+
+/// Two links with strict filters.
+fn strict_phone() -> Snapshot {
+    let mut host = phone();
+    for interface in &mut host.interfaces {
+        interface.rp_filter = Some(1);
+    }
+    host
+}
+
+/// What is done about routings.
+fn routings(owned: &Owned, host: &Snapshot) -> Vec<Change> {
+    let mut changes = changes(owned, host, &[]);
+    changes.retain(|change| matches!(change, Change::AddRouting(_) | Change::DeleteRouting(_)));
+    changes
+}
+
+/// The one routing that a host needs.
+fn routing(host: &Snapshot) -> SourceRouting {
+    match &routings(&Owned::default(), host)[..] {
+        [Change::AddRouting(routing)] => routing.clone(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn what_shares_rules_or_a_table_goes_before_its_successor_comes() {
+    let host = strict_phone();
+    let old = routing(&host);
+    let mine = Owned { routings: vec![old.clone()], ..Owned::default() };
+    let mut host = with(&host, &mine.routings);
+    // Another gateway.
+    host.routes[0].hops[0].gateway = Some(v4(3, 253));
+    let new = SourceRouting { gateway: Some(v4(3, 253)), ..old.clone() };
+    assert_eq!(routings(&mine, &host), [Change::DeleteRouting(old.clone()), Change::AddRouting(new)]);
+    // The address on another interface.
+    host.interfaces[1].index = 9;
+    host.routes[0].hops[0].interface = Some(9);
+    match &routings(&mine, &host)[..] {
+        [Change::DeleteRouting(gone), Change::AddRouting(new)] => {
+            assert_eq!((gone, new.address, new.interface), (&old, v4(3, 1), 9));
+        }
+        other => panic!("{other:?}"),
+    }
+    // What shares nothing with anything else goes when its endpoint is gone.
+    host.interfaces.pop();
+    let mine = Owned { endpoints: owned(&[(endpoint(v4(3, 1), 3, 1), false)]).endpoints, ..mine };
+    let all = changes(&mine, &host, &[endpoint(v4(3, 1), 3, 1)]);
+    assert_eq!(all.last(), Some(&Change::DeleteRouting(old)));
+}
+
+#[test]
+fn a_routing_is_its_own_default_route_again() {
+    let mut host = strict_phone();
+    // A default route of IPv6 without a gateway is none for IPv4.
+    host.routes.insert(0, default_route6(3, 1));
+    assert_eq!(routing(&host).gateway, Some(v4(3, 254)));
+    // Cloud hosts: a gateway outside of the subnet.
+    host.routes[1].hops[0].onlink = true;
+    assert!(routing(&host).onlink);
+    // A gateway of IPv6 (RFC 8950).
+    host.routes[1].hops[0].gateway = Some(v6(3));
+    assert_eq!(routing(&host).gateway, Some(v6(3)));
+}
+
+#[test]
+fn a_best_route_without_its_carrier_is_still_the_kernels_choice() {
+    let mut host = strict_phone();
+    let made = routing(&host);
+    let mine = Owned { routings: vec![made.clone()], ..Owned::default() };
+    host = with(&host, &mine.routings);
+    host.interfaces[0].carrier = false;
+    host.routes[1].hops[0].dead = true;
+    assert_eq!(routings(&mine, &host), []);
+    // Unless it is told to ignore it: then the other route is the best one, and needs no routing.
+    host.routes[1].hops[0].passed_by = true;
+    assert_eq!(routings(&mine, &host), [Change::DeleteRouting(made)]);
+}
+
+#[test]
+fn limits_that_somebody_else_sets_are_what_was_found() {
+    let limits = |subflows, add_addr_accepted| Limits { subflows, add_addr_accepted };
+    let mut owned = Owned::default();
+    owned.set_limits(limits(2, 0), limits(4, 2));
+    owned.set_limits(limits(4, 2), limits(6, 2));
+    assert_eq!(owned.limits, Some((limits(2, 0), limits(6, 2))));
+    owned.set_limits(limits(5, 0), limits(6, 2));
+    assert_eq!(owned.undo(Some(limits(6, 2))), [Change::SetLimits(limits(5, 0))]);
+    assert_eq!(owned.undo(Some(limits(5, 1))), []);
+    owned.set_limits(limits(6, 2), limits(5, 0));
+    assert_eq!(owned.limits, None);
+}
+
+#[test]
+fn an_endpoint_whose_renewal_failed_is_renewed_later() {
+    let stalled = endpoint(v4(3, 1), 3, 1);
+    let mut owned = owned(&[(stalled.clone(), true), (endpoint(v4(2, 1), 2, 2), true)]);
+    owned.set_stalled(&[], &[&Change::DeleteEndpoint(stalled)]);
+    assert_eq!(owned.endpoints.iter().map(|made| made.stalled).collect::<Vec<_>>(), [true, false]);
+    owned.set_stalled(&[v4(2, 1)], &[]);
+    assert_eq!(owned.endpoints.iter().map(|made| made.stalled).collect::<Vec<_>>(), [false, true]);
 }
 
 /// The kernel, as far as plans go.
@@ -320,15 +434,18 @@ struct Kernel {
     limits: Limits,
     owned: Owned,
     next: u8,
+    /// Each rule is there once, whoever asks for it how often.
+    rules: Vec<Rule>,
+    /// A table has one default route.
+    tables: BTreeMap<u32, SourceRouting>,
 }
 
 impl Kernel {
     fn apply(&mut self, change: &Change) {
         match change {
             Change::SetLimits(limits) => {
-                let found = self.owned.limits.map_or(self.limits, |(found, _)| found);
+                self.owned.set_limits(self.limits, *limits);
                 self.limits = *limits;
-                self.owned.limits = (*limits != found).then_some((found, *limits));
             }
             Change::AddEndpoint(endpoint) => {
                 self.endpoints.retain(|old| !(old.is_at(endpoint) && old.flags.implicit));
@@ -348,19 +465,54 @@ impl Kernel {
                 self.owned.endpoints.remove(ours.expect("only ours are deleted"));
                 self.endpoints.retain(|old| old.id != endpoint.id);
             }
-            Change::AddRouting(routing) => self.owned.routings.push(routing.clone()),
-            Change::DeleteRouting(routing) => self.owned.routings.retain(|made| made != routing),
+            Change::AddRouting(routing) => {
+                if !self.owned.routings.contains(routing) {
+                    self.owned.routings.push(routing.clone());
+                }
+                self.tables.insert(routing.table, routing.clone());
+                for rule in routing.rules() {
+                    if !self.rules.contains(&rule) {
+                        self.rules.push(rule);
+                    }
+                }
+            }
+            Change::DeleteRouting(routing) => {
+                self.owned.routings.retain(|made| made != routing);
+                self.rules.retain(|rule| !routing.rules().contains(rule));
+                if self.tables.get(&routing.table) == Some(routing) {
+                    self.tables.remove(&routing.table);
+                }
+            }
         }
+    }
+
+    /// The host as it would be read: routes have gone with their addresses and interfaces.
+    fn host(&mut self, host: &Snapshot) -> Snapshot {
+        let has = |routing: &SourceRouting| {
+            let mut interfaces = host.interfaces.iter().filter(|own| own.index == routing.interface);
+            interfaces.any(|own| own.addresses.iter().any(|own| own.address == routing.address))
+        };
+        self.tables.retain(|_, routing| has(routing));
+        let mut read = host.clone();
+        let of_tables: Vec<_> = self.tables.values().cloned().collect();
+        read.routes = with(host, &of_tables).routes;
+        read.rules.extend(self.rules.iter().cloned());
+        read
     }
 }
 
 /// What a link of a random host is like: nothing, no carrier, no address, no route, or all there.
 fn hosts() -> impl Strategy<Value = Snapshot> {
-    let link =
-        (0..6_u8, 0..4_u8, prop::sample::select(vec![None, Some(0_u8), Some(1), Some(2)]), any::<bool>());
+    let link = (
+        0..6_u8,
+        0..4_u8,
+        prop::sample::select(vec![None, Some(0_u8), Some(1), Some(2)]),
+        any::<bool>(),
+        253..=254_u8,
+    );
     prop::collection::vec(link, 0..10).prop_map(|links| {
         let mut host = Snapshot::default();
-        for (position, (state, metric, rp_filter, ipv6)) in links.into_iter().enumerate() {
+        for (position, (state, metric, rp_filter, ipv6, gateway)) in links.into_iter().enumerate() {
             let index = u8::try_from(position).unwrap() + 2;
             let mut interface = Interface { rp_filter, ..interface(index, &format!("link{index}")) };
             if ipv6 {
@@ -372,7 +524,11 @@ fn hosts() -> impl Strategy<Value = Snapshot> {
                 1 => interface.carrier = false,
                 2 => interface.addresses.clear(),
                 3 => host.routes.clear(),
-                _ => host.routes.push(default_route(index, metric.into())),
+                _ => {
+                    let mut route = default_route(index, metric.into());
+                    route.hops[0].gateway = Some(v4(index, gateway));
+                    host.routes.push(route);
+                }
             }
             host.interfaces.push(interface);
         }
@@ -390,19 +546,18 @@ proptest! {
     ) {
         let theirs: Vec<_> = theirs.into_iter().map(|link| endpoint(v4(link, 1), link.into(), 200 + link)).collect();
         let limits = Limits { subflows, add_addr_accepted: 0 };
-        let mut kernel = Kernel { endpoints: theirs.clone(), limits, owned: Owned::default(), next: 0 };
+        let mut kernel = Kernel { endpoints: theirs.clone(), limits, owned: Owned::default(), next: 0, rules: vec![], tables: BTreeMap::new() };
         let options = Options { backup: if backup { vec!["link3".into()] } else { vec![] } };
         for host in &hosts {
             let had: Vec<_> = [false, true]
                 .map(|ipv6| kernel.owned.endpoints.iter().any(|made| made.endpoint.address.is_ipv6() == ipv6))
                 .into();
-            let first = plan(&options, &kernel.owned, host, &kernel.endpoints, kernel.limits);
+            let read = kernel.host(host);
+            let first = plan(&options, &kernel.owned, &read, &kernel.endpoints, kernel.limits);
             for change in &first.changes {
                 kernel.apply(change);
             }
-            for made in &mut kernel.owned.endpoints {
-                made.stalled = first.stalled.contains(&made.endpoint.address);
-            }
+            kernel.owned.set_stalled(&first.stalled, &[]);
             for endpoint in &theirs {
                 prop_assert!(kernel.endpoints.contains(endpoint));
             }
@@ -412,14 +567,20 @@ proptest! {
                 let has = kernel.endpoints.iter().any(|endpoint| endpoint.address.is_ipv6() == ipv6);
                 prop_assert!(!had || has);
             }
-            let second = plan(&options, &kernel.owned, host, &kernel.endpoints, kernel.limits);
+            for routing in &kernel.owned.routings {
+                prop_assert_eq!(kernel.tables.get(&routing.table), Some(routing));
+                prop_assert!(routing.rules().iter().all(|rule| kernel.rules.contains(rule)));
+            }
+            let read = kernel.host(host);
+            let second = plan(&options, &kernel.owned, &read, &kernel.endpoints, kernel.limits);
             prop_assert_eq!(&second.changes, &[] as &[Change]);
         }
-        for change in kernel.owned.undo(kernel.limits) {
+        for change in kernel.owned.undo(Some(kernel.limits)) {
             kernel.apply(&change);
         }
         prop_assert_eq!(kernel.endpoints, theirs);
         prop_assert_eq!(kernel.limits, limits);
         prop_assert_eq!(kernel.owned.routings, vec![]);
+        prop_assert_eq!((kernel.rules, kernel.tables), (vec![], BTreeMap::new()));
     }
 }

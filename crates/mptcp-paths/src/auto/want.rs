@@ -122,7 +122,7 @@ fn choose(owned: &Owned, host: &Snapshot, interface: &Interface, ipv6: bool) -> 
     let candidates: Vec<(&Address, &Route)> = interface
         .usable_addresses()
         .filter(|own| own.address.is_ipv6() == ipv6)
-        .filter_map(|own| Some((own, way_out(host, interface, own.address)?)))
+        .filter_map(|own| Some((own, way_out(owned, host, interface, own.address)?)))
         .collect();
     let preferred = |own: &Address, way: &Route| way.preferred_source == Some(own.address);
     let rank = |own: &Address, way: &Route| {
@@ -142,8 +142,14 @@ fn choose(owned: &Owned, host: &Snapshot, interface: &Interface, ipv6: bool) -> 
 }
 
 /// The best default route that a packet from this address can take through the interface: one of the main table, for which
-/// binding to the interface is enough, or one of a table that rules send it to.
-pub(super) fn way_out<'a>(host: &'a Snapshot, interface: &Interface, address: IpAddr) -> Option<&'a Route> {
+/// binding to the interface is enough, or one of a table that rules send it to. What was made here is a copy of one, and no
+/// reason for itself.
+pub(super) fn way_out<'a>(
+    owned: &Owned,
+    host: &'a Snapshot,
+    interface: &Interface,
+    address: IpAddr,
+) -> Option<&'a Route> {
     host.routes
         .iter()
         .filter(|route| {
@@ -151,6 +157,7 @@ pub(super) fn way_out<'a>(host: &'a Snapshot, interface: &Interface, address: Ip
                 && route.destination.address.is_ipv6() == address.is_ipv6()
                 && route.hops.iter().any(|hop| hop.interface == Some(interface.index) && !hop.dead)
                 && route.source.is_none_or(|source| source.contains(address))
+                && !owned.routings.iter().any(|routing| routing.table == route.table)
                 && (route.table == Route::MAIN || leads_to(host, interface, address, route.table))
         })
         .min_by_key(|route| (route.table != Route::MAIN, route.metric))

@@ -31,7 +31,7 @@ pub(super) fn two_links() -> Snapshot {
             addresses: vec![Address::new(ours, 24)],
             ..Interface::default()
         });
-        let hop = |gateway| vec![Hop { interface: Some(index), gateway, dead: false }];
+        let hop = |gateway| vec![Hop { interface: Some(index), gateway, ..Hop::default() }];
         let table = 1000 + u32::from(link);
         let metric = 100 + u32::from(link);
         host.routes.push(Route { hops: hop(Some(router)), metric, ..Route::default() });
@@ -376,7 +376,7 @@ fn a_family_that_a_link_lacks_matters_to_servers_of_that_family() {
     host.interfaces[0].addresses.push(Address::new(v6(1, 1), 64));
     host.routes.push(Route {
         destination: Prefix::new(IpAddr::from([0_u16; 8]), 0),
-        hops: vec![Hop { interface: Some(WIFI), gateway: Some(v6(1, 2)), dead: false }],
+        hops: vec![Hop { interface: Some(WIFI), gateway: Some(v6(1, 2)), ..Hop::default() }],
         ..Route::default()
     });
     host.rules.push(Rule { ipv6: true, priority: 32_766, ..Rule::default() });
