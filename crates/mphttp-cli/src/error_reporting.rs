@@ -81,7 +81,9 @@ pub fn exit_code(error: &anyhow::Error) -> Exit {
         .chain()
         .find_map(|cause| {
             let library = cause.downcast_ref::<mphttp::Error>().map(Exit::from);
-            library.or_else(|| cause.downcast_ref::<mptcp_socket::Error>().map(Exit::from))
+            let socket = || cause.downcast_ref::<mptcp_socket::Error>().map(Exit::from);
+            let paths = || cause.downcast_ref::<mptcp_paths::Error>().map(Exit::from);
+            library.or_else(socket).or_else(paths)
         })
         .unwrap_or(Exit::Other)
 }

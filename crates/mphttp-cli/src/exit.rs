@@ -53,6 +53,8 @@ pub enum Exit {
     NotMptcp = 120,
     /// `doctor`: MPTCP works, and something keeps it from being what it could be.
     Findings = 121,
+    /// `paths auto`: somebody else manages this host's paths, or has taken over.
+    Managed = 122,
     /// Ended by SIGHUP, with a transfer unfinished.
     HungUp = 129,
     /// Ended by SIGINT, with a transfer unfinished.
@@ -89,6 +91,7 @@ Exit codes:
   102  the body does not have its checksum
   120  --protocol mptcp-only could not be met; doctor: MPTCP does not work
   121  doctor: MPTCP works, and there are findings
+  122  paths auto: somebody else manages this host's paths
   129  ended by SIGHUP
   130  ended by SIGINT (Ctrl-C)
   143  ended by SIGTERM";
@@ -120,6 +123,7 @@ Exit codes:
             Self::Checksum => "checksum",
             Self::NotMptcp => "not-mptcp",
             Self::Findings => "findings",
+            Self::Managed => "managed",
             Self::HungUp => "hung-up",
             Self::Interrupted => "interrupted",
             Self::Terminated => "terminated",
@@ -136,6 +140,16 @@ impl From<&mptcp_socket::Error> for Exit {
             Error::NoAddress | Error::Connect { .. } | Error::Listen { .. } => Self::Connect,
             Error::TimedOut { .. } => Self::TimedOut,
             Error::NotMptcp { .. } => Self::NotMptcp,
+            _ => Self::Other,
+        }
+    }
+}
+
+impl From<&mptcp_paths::Error> for Exit {
+    fn from(error: &mptcp_paths::Error) -> Self {
+        use mptcp_paths::Error;
+        match error {
+            Error::Managed(_) | Error::TakenAway(_) => Self::Managed,
             _ => Self::Other,
         }
     }

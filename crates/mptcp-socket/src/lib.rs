@@ -22,7 +22,7 @@ pub use options::{Keepalive, Refused, SocketOptions};
 pub use origin::Origin;
 pub use protocol::{IPPROTO_MPTCP, IPPROTO_TCP, Protocol};
 pub use reason::Reason;
-pub use sys::{OwnedSocket, RawSocket, duplicate};
+pub use sys::{OwnedSocket, RawSocket, duplicate, network_namespace};
 pub use transport::{
     MptcpInfo, Path, PathState, Spoken, Totals, Transport, name_interfaces, path_count, spoken,
 };

@@ -5,7 +5,9 @@ mod edit;
 mod endpoints;
 mod listen;
 mod show;
+mod state;
 mod watch;
+mod writer;
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -81,8 +83,12 @@ fn print(text: &str) -> anyhow::Result<()> {
     })
 }
 
+fn to_json(value: &impl Serialize) -> anyhow::Result<String> {
+    serde_json::to_string(value).context("can't make JSON of it")
+}
+
 fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
-    let mut line = serde_json::to_string(value).context("can't make JSON of it")?;
+    let mut line = to_json(value)?;
     line.push('\n');
     print(&line)
 }

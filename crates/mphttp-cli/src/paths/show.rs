@@ -20,7 +20,8 @@ fn text(overview: &Overview) -> String {
         _ if overview.settings.enabled == Some(false) => {
             "MPTCP is off; turn it on: sysctl -w net.mptcp.enabled=1".to_owned()
         }
-        None => "none: this kernel has no MPTCP".to_owned(),
+        None if overview.endpoints.is_none() => "none: this kernel has no MPTCP".to_owned(),
+        None => "not known, since /proc/sys/net/mptcp can't be read".to_owned(),
         Some(ManagerKind::Kernel) => "the kernel's".to_owned(),
         Some(other) => format!("{other}; endpoints and limits are not used"),
     };
@@ -117,4 +118,20 @@ fn route_words(overview: &Overview, interface: u32, route: &Route) -> String {
         Some(None) => {}
     }
     words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kernel_with_endpoints_has_mptcp_whatever_proc_tells() {
+        let Ok(mut overview) = Overview::read() else { return assert!(cfg!(not(target_os = "linux"))) };
+        overview.manager = None;
+        overview.settings = Default::default();
+        overview.endpoints = Some(vec![]);
+        assert!(text(&overview).starts_with("Path manager: not known"));
+        overview.endpoints = None;
+        assert!(text(&overview).starts_with("Path manager: none: this kernel has no MPTCP"));
+    }
 }

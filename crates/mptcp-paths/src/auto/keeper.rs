@@ -108,7 +108,9 @@ impl Keeper {
         let changes = std::mem::take(&mut plan.changes);
         let outcome = self.carry_out(changes, plan);
         let failed: Vec<_> = outcome.failures.iter().map(|(change, _)| change).collect();
-        self.owned.set_stalled(&outcome.plan.stalled, &failed);
+        if self.owned.set_stalled(&outcome.plan.stalled, &failed) {
+            self.record();
+        }
         Ok(outcome)
     }
 

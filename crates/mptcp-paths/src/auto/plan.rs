@@ -123,8 +123,10 @@ impl Owned {
         self.limits = (limits != found).then_some((found, limits));
     }
 
-    /// Remembers which endpoints are of no use now. One whose renewal failed still has to be renewed.
-    pub(super) fn set_stalled(&mut self, stalled: &[IpAddr], failed: &[&Change]) {
+    /// Remembers which endpoints are of no use now; says whether that is news. One whose renewal failed still has to be
+    /// renewed.
+    pub(super) fn set_stalled(&mut self, stalled: &[IpAddr], failed: &[&Change]) -> bool {
+        let mut news = false;
         for made in &mut self.endpoints {
             let failed = failed.iter().any(|change| match change {
                 Change::DeleteEndpoint(endpoint) | Change::AddEndpoint(endpoint) => {
@@ -132,8 +134,17 @@ impl Owned {
                 }
                 _ => false,
             });
-            made.stalled = stalled.contains(&made.endpoint.address) || (made.stalled && failed);
+            let was = made.stalled;
+            made.stalled = stalled.contains(&made.endpoint.address) || (was && failed);
+            news |= made.stalled != was;
         }
+        news
+    }
+
+    /// Whether there is nothing to undo.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.endpoints.is_empty() && self.routings.is_empty() && self.limits.is_none()
     }
 
     /// Whether this address of this interface is an endpoint of ours.

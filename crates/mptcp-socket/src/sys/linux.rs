@@ -82,6 +82,18 @@ fn option(socket: &impl AsFd, level: libc::c_int, name: libc::c_int, value: &mut
     if status == 0 { Ok((length as usize).min(value.len())) } else { Err(io::Error::last_os_error()) }
 }
 
+/// The number by which the kernel tells the calling thread's network namespace from all others that there have been since
+/// it was booted (`SO_NETNS_COOKIE` in `<asm-generic/socket.h>`, Linux 5.14).
+///
+/// # Errors
+/// Those of `socket(2)`, and `ENOPROTOOPT` on older kernels.
+pub fn network_namespace() -> io::Result<u64> {
+    let socket = Socket::new(Domain::UNIX, Type::DGRAM, None)?;
+    let mut value = [0; size_of::<u64>()];
+    option(&socket, libc::SOL_SOCKET, libc::SO_NETNS_COOKIE, &mut value)?;
+    Ok(u64::from_ne_bytes(value))
+}
+
 /// `TCP_FASTOPEN` on a listener (`tcp(7)`).
 pub(crate) fn set_fast_open(socket: &impl AsFd, waiting: u32) -> io::Result<()> {
     set_option(socket, libc::IPPROTO_TCP, libc::TCP_FASTOPEN, waiting)

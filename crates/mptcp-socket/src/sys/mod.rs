@@ -41,6 +41,7 @@ pub type RawSocket = std::os::fd::RawFd;
 #[cfg(windows)]
 pub type RawSocket = std::os::windows::io::RawSocket;
 
+pub use imp::network_namespace;
 pub(crate) use imp::*;
 #[cfg(unix)]
 pub(crate) use interfaces::{address_of, name_interfaces};

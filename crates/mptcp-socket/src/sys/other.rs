@@ -33,6 +33,14 @@ pub(crate) fn speaks_mptcp(_: &impl AsFd) -> io::Result<Option<bool>> {
     Ok(Some(false))
 }
 
+/// The number by which Linux tells network namespaces apart.
+///
+/// # Errors
+/// There are none here.
+pub fn network_namespace() -> io::Result<u64> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
 pub(crate) fn set_fast_open(_: &impl AsFd, _: u32) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
