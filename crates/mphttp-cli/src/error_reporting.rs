@@ -52,7 +52,7 @@ pub fn report(error: &anyhow::Error) -> Exit {
     exit_code(error)
 }
 
-fn describe(error: &anyhow::Error) -> String {
+pub(crate) fn describe(error: &anyhow::Error) -> String {
     let mut text = format!("error: {error}");
     let mut told = error.to_string();
     for cause in error.chain().skip(1) {

@@ -29,7 +29,7 @@ pub enum PathEvent {
         remote_id: u8,
         /// The address.
         address: IpAddr,
-        /// The port, if it is another than the connection's.
+        /// The port. Where the peer announced none the kernel tells the connection's own (Linux 5.19), or nothing before.
         port: Option<u16>,
     },
     /// The peer withdrew an address (REMOVE_ADDR, RFC 8684 section 3.4.2).
@@ -78,7 +78,7 @@ pub struct Connection {
     /// Whether this host is the one that listened.
     pub server_side: bool,
     /// Whether the peer wants no further paths to the address and port of the first (the C flag of RFC 8684, section
-    /// 3.1); `None` where the kernel doesn't tell.
+    /// 3.1). `None` if it doesn't, or the kernel doesn't tell: it leaves the flags away where none is set.
     pub peer_denies_joins: Option<bool>,
 }
 

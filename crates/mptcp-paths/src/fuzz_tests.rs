@@ -2,7 +2,8 @@
 //! doesn't panic. The seeds are what this host's kernel says of itself.
 
 use netlink_packet_core::{
-    Emitable, NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload,
+    Emitable, NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkDeserializable, NetlinkHeader, NetlinkMessage,
+    NetlinkPayload, NetlinkSerializable,
 };
 use netlink_packet_generic::{GenlHeader, GenlMessage};
 use netlink_packet_route::address::AddressMessage;
@@ -10,7 +11,7 @@ use netlink_packet_route::link::LinkMessage;
 use netlink_packet_route::route::RouteMessage;
 use netlink_packet_route::rule::RuleMessage;
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
-use netlink_sys::protocols::NETLINK_ROUTE;
+use netlink_sys::protocols::{NETLINK_GENERIC, NETLINK_ROUTE};
 use netlink_sys::{Socket, SocketAddr};
 use proptest::prelude::*;
 use std::sync::LazyLock;
@@ -21,6 +22,12 @@ use crate::message::{Attribute, Message};
 use crate::netlink::messages;
 use crate::{Endpoint, EndpointFlags, rtnl};
 
+/// The type of the seeds that no kernel has sent: that of no message of rtnetlink (`RTM_*` in `<linux/rtnetlink.h>`).
+const MADE_UP: u16 = 0x30;
+/// In `<linux/rtnetlink.h>`.
+const RTM_NEWRULE: u16 = 32;
+/// `GENL_ID_CTRL` in `<linux/genetlink.h>`.
+const CONTROLLER: u16 = 0x10;
 /// `struct nlmsghdr`.
 const HEADER: usize = 16;
 
@@ -79,7 +86,11 @@ static SEEDS: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
     ] {
         seeds.extend(ask(question));
     }
-    let flags = EndpointFlags { subflow: true, backup: true, ..EndpointFlags::default() };
+    // Every kernel has this family, with MPTCP or without.
+    let question = GenlMessage::from_payload(Family::named("nlctrl"));
+    let mut answers = answers(NETLINK_GENERIC, NLM_F_ACK, question);
+    seeds.append(&mut answers);
+    let flags = EndpointFlags { backup: true, ..EndpointFlags::SUBFLOW };
     let endpoint = Endpoint {
         id: Some(3),
         port: Some(80),
@@ -93,7 +104,7 @@ static SEEDS: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
     let mut body = vec![0; message.buffer_len()];
     message.emit(&mut body);
     payload.extend(body);
-    seeds.push(datagram(0x20, &payload));
+    seeds.push(datagram(MADE_UP, &payload));
     // An event with all that one can have: kind 11, a path that closed.
     let attribute = |kind: u16, value: &[u8]| {
         let mut bytes = u16::try_from(4 + value.len()).unwrap().to_ne_bytes().to_vec();
@@ -122,16 +133,30 @@ static SEEDS: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
     ] {
         payload.extend(attribute(kind, value));
     }
-    seeds.push(datagram(0x20, &payload));
+    seeds.push(datagram(MADE_UP, &payload));
     seeds
 });
 
+/// Whether it is an answer of the controller, whose type is one of netlink's own to rtnetlink.
+fn is_controllers(seed: &[u8]) -> bool {
+    seed[4..6] == CONTROLLER.to_ne_bytes()
+}
+
 fn ask(question: RouteNetlinkMessage) -> Vec<Vec<u8>> {
-    let mut socket = Socket::new(NETLINK_ROUTE).unwrap();
+    answers(NETLINK_ROUTE, NLM_F_DUMP, question)
+}
+
+/// What the kernel answers to a question, up to its end or its acknowledgement.
+fn answers<M: NetlinkSerializable + NetlinkDeserializable + std::fmt::Debug>(
+    protocol: isize,
+    flags: u16,
+    question: M,
+) -> Vec<Vec<u8>> {
+    let mut socket = Socket::new(protocol).unwrap();
     socket.bind_auto().unwrap();
     socket.connect(&SocketAddr::new(0, 0)).unwrap();
     let mut header = NetlinkHeader::default();
-    header.flags = NLM_F_REQUEST | NLM_F_DUMP;
+    header.flags = NLM_F_REQUEST | flags;
     let mut packet = NetlinkMessage::new(header, NetlinkPayload::InnerMessage(question));
     packet.finalize();
     let mut bytes = vec![0; packet.buffer_len()];
@@ -140,8 +165,10 @@ fn ask(question: RouteNetlinkMessage) -> Vec<Vec<u8>> {
     let mut answers = Vec::new();
     for _ in 0..100 {
         let (datagram, _) = socket.recv_from_full().unwrap();
-        let done = messages::<RouteNetlinkMessage>(&datagram)
-            .any(|message| matches!(message, Ok(NetlinkMessage { payload: NetlinkPayload::Done(_), .. })));
+        let done = messages::<M>(&datagram).any(|message| {
+            use NetlinkPayload::{Done, Error};
+            matches!(message, Ok(NetlinkMessage { payload: Done(_) | Error(_), .. }))
+        });
         answers.push(datagram);
         if done {
             break;
@@ -152,11 +179,19 @@ fn ask(question: RouteNetlinkMessage) -> Vec<Vec<u8>> {
 
 #[test]
 fn what_the_kernel_says_is_understood() {
-    for seed in SEEDS.iter().filter(|seed| seed[4] != 0x20) {
+    for seed in SEEDS.iter().filter(|seed| seed[4..6] != MADE_UP.to_ne_bytes() && !is_controllers(seed)) {
         for message in messages::<RouteNetlinkMessage>(seed) {
             message.unwrap();
         }
     }
+    let rules = SEEDS.iter().filter(|seed| seed[4..6] == RTM_NEWRULE.to_ne_bytes()).count();
+    assert!(rules > 0, "no rules are among the seeds");
+    let controllers = SEEDS.iter().filter(|seed| is_controllers(seed));
+    let told = controllers.flat_map(|seed| messages::<GenlMessage<Family>>(seed)).find_map(|message| {
+        let NetlinkPayload::InnerMessage(family) = message.unwrap().payload else { return None };
+        family.payload.id
+    });
+    assert_eq!(told, Some(CONTROLLER));
     let event = messages::<GenlMessage<EventMessage>>(SEEDS.last().unwrap()).next().unwrap().unwrap();
     let NetlinkPayload::InnerMessage(event) = event.payload else { panic!("{event:?}") };
     let crate::PathEvent::SubflowClosed(path) = event.payload.0 else { panic!("{event:?}") };
@@ -174,7 +209,7 @@ fn what_the_kernel_says_is_understood() {
 /// controller's; errors, ends and overruns.
 fn types() -> impl Strategy<Value = u16> {
     prop_oneof![
-        prop::sample::select(vec![1_u16, 2, 3, 4, 16, 17, 20, 21, 24, 25, 32, 33, 0x10, 0x20]),
+        prop::sample::select(vec![1_u16, 2, 3, 4, 16, 17, 20, 21, 24, 25, 32, 33, 0x10, 0x20, MADE_UP]),
         any::<u16>()
     ]
 }

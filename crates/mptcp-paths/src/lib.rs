@@ -18,7 +18,7 @@
 //! let mut manager = PathManager::open()?;
 //! manager.set_limits(Limits { subflows: 4, add_addr_accepted: 4 })?;
 //! let address = std::net::IpAddr::from([192, 0, 2, 7]);
-//! manager.add(&Endpoint::new(address, EndpointFlags { subflow: true, ..EndpointFlags::default() }))?;
+//! manager.add(&Endpoint::new(address, EndpointFlags::SUBFLOW))?;
 //! for endpoint in manager.endpoints()? {
 //!     println!("{:?} {}", endpoint.id, endpoint.address);
 //! }
@@ -63,6 +63,7 @@ mod routes;
 mod rtnl;
 mod settings;
 mod snapshot;
+mod source;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod source_routes;
 #[cfg(not(any(target_os = "linux", target_os = "android")))]

@@ -30,7 +30,7 @@ fn round_trip(message: &Message) -> Message {
 
 #[test]
 fn endpoints_survive_the_way_through_bytes() {
-    let flags = EndpointFlags { subflow: true, fullmesh: true, ..EndpointFlags::default() };
+    let flags = EndpointFlags { fullmesh: true, ..EndpointFlags::SUBFLOW };
     for address in [IpAddr::from([192, 0, 2, 1]), IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, 1])] {
         let endpoint = Endpoint { address, port: Some(8080), id: Some(7), interface: Some(3), flags };
         let message = Message { command: ADD_ADDR, attributes: vec![Attribute::Endpoint(endpoint)] };

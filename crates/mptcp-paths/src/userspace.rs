@@ -21,7 +21,7 @@ impl PathManager {
     /// [`Error::Permission`] without `CAP_NET_ADMIN`, [`Error::Refused`] if there is no such connection, the kernel manages
     /// its paths, or the identifier is missing.
     pub fn announce(&mut self, token: u32, endpoint: &Endpoint) -> Result<(), Error> {
-        let flags = EndpointFlags { signal: true, ..EndpointFlags::default() };
+        let flags = EndpointFlags::SIGNAL;
         let endpoint = Attribute::Endpoint(Endpoint { flags, ..endpoint.clone() });
         self.of_connection(message::ANNOUNCE, token, vec![endpoint], "announce an address")
     }

@@ -240,7 +240,7 @@ mod linux {
         let own = bench.lte.address(&bench.phone)?;
         // By hand: the second path's SYN goes out, and its answer is dropped.
         let mut manager = bench.phone.path_manager()?;
-        let flags = EndpointFlags { subflow: true, ..EndpointFlags::default() };
+        let flags = EndpointFlags::SUBFLOW;
         let interface = Some(bench.lte.interface_index(&bench.phone)?);
         manager.add(&Endpoint { interface, ..Endpoint::new(own, flags) })?;
         let [_, lte] = bench.send()?;

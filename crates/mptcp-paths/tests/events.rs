@@ -53,7 +53,7 @@ mod linux {
     }
 
     fn subflow(address: IpAddr) -> Endpoint {
-        Endpoint::new(address, EndpointFlags { subflow: true, ..EndpointFlags::default() })
+        Endpoint::new(address, EndpointFlags::SUBFLOW)
     }
 
     struct Bench {
@@ -171,7 +171,7 @@ mod linux {
         let mut of_phone = bench.phone.run(PathEvents::open)??;
         let (_client, _server) = bench.connect()?;
         let second = bench.lte.address(&bench.server)?;
-        let signal = EndpointFlags { signal: true, ..EndpointFlags::default() };
+        let signal = EndpointFlags::SIGNAL;
         let mut manager = bench.server.path_manager()?;
         manager.add(&Endpoint { port: Some(8443), ..Endpoint::new(second, signal) })?;
         wait(&mut of_server, |event| match event {

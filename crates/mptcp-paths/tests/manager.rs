@@ -24,14 +24,6 @@ mod linux {
 
     type Test = (&'static str, fn() -> Result);
 
-    const SUBFLOW: EndpointFlags = EndpointFlags {
-        subflow: true,
-        signal: false,
-        backup: false,
-        fullmesh: false,
-        implicit: false,
-        laminar: false,
-    };
     /// Set for a child of these tests that runs without privileges.
     const UNPRIVILEGED: &str = "MPTCP_PATHS_TEST_UNPRIVILEGED";
 
@@ -156,14 +148,14 @@ mod linux {
 
     fn endpoints_are_added_listed_and_deleted() -> Result {
         let mut manager = manager()?;
-        let v4 = Endpoint::new(IpAddr::from([192, 0, 2, 1]), SUBFLOW);
-        let flags = EndpointFlags { backup: true, fullmesh: true, ..SUBFLOW };
+        let v4 = Endpoint::new(IpAddr::from([192, 0, 2, 1]), EndpointFlags::SUBFLOW);
+        let flags = EndpointFlags { backup: true, fullmesh: true, ..EndpointFlags::SUBFLOW };
         let v6 = Endpoint {
             id: Some(77),
             interface: Some(1),
             ..Endpoint::new(IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, 1]), flags)
         };
-        let signal = EndpointFlags { signal: true, ..EndpointFlags::default() };
+        let signal = EndpointFlags::SIGNAL;
         let announced = Endpoint { port: Some(8443), ..Endpoint::new(IpAddr::from([127, 0, 0, 1]), signal) };
         for endpoint in [&v4, &v6, &announced] {
             manager.add(endpoint)?;
@@ -189,7 +181,7 @@ mod linux {
 
     fn an_endpoint_exists_only_once() -> Result {
         let mut manager = manager()?;
-        let endpoint = Endpoint::new(IpAddr::from([192, 0, 2, 1]), SUBFLOW);
+        let endpoint = Endpoint::new(IpAddr::from([192, 0, 2, 1]), EndpointFlags::SUBFLOW);
         manager.add(&endpoint)?;
         match manager.add(&endpoint) {
             Err(Error::Exists { address, .. }) => assert_eq!(address, endpoint.address),
@@ -220,15 +212,17 @@ mod linux {
             }
             other => return Err(format!("{other:?}").into()),
         }
-        let port_without_signal =
-            Endpoint { port: Some(80), ..Endpoint::new(IpAddr::from([192, 0, 2, 1]), SUBFLOW) };
+        let port_without_signal = Endpoint {
+            port: Some(80),
+            ..Endpoint::new(IpAddr::from([192, 0, 2, 1]), EndpointFlags::SUBFLOW)
+        };
         assert!(matches!(manager.add(&port_without_signal), Err(Error::Refused { .. })));
         Ok(())
     }
 
     fn it_belongs_to_the_namespace_it_was_opened_in() -> Result {
         let (mut here, mut there) = (manager()?, manager()?);
-        here.add(&Endpoint::new(IpAddr::from([192, 0, 2, 1]), SUBFLOW))?;
+        here.add(&Endpoint::new(IpAddr::from([192, 0, 2, 1]), EndpointFlags::SUBFLOW))?;
         assert_eq!(here.endpoints()?.len(), 1);
         assert_eq!(there.endpoints()?, []);
         Ok(())
@@ -251,7 +245,7 @@ mod linux {
         let outcome = PathManager::open().and_then(|mut manager| {
             manager.endpoints()?;
             manager.limits()?;
-            manager.add(&Endpoint::new(IpAddr::from([192, 0, 2, 1]), SUBFLOW))
+            manager.add(&Endpoint::new(IpAddr::from([192, 0, 2, 1]), EndpointFlags::SUBFLOW))
         });
         match outcome {
             Err(error @ Error::Permission { .. }) => {

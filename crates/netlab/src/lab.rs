@@ -103,7 +103,7 @@ impl Lab {
         // IPv4 first, so that with more than four links it is IPv6 that goes without.
         let (v4, v6): (Vec<_>, Vec<_>) = addresses.partition(|address| address.is_ipv4());
         for address in v4.into_iter().chain(v6).take(MPTCP_MAX as usize) {
-            let flags = EndpointFlags { subflow: true, ..EndpointFlags::default() };
+            let flags = EndpointFlags::SUBFLOW;
             manager.add(&Endpoint::new(address, flags))?;
         }
         Ok(())

@@ -85,8 +85,7 @@ pub(super) fn run(args: &AutoArgs, json: bool) -> anyhow::Result<()> {
         say("note: MPTCP is off, and endpoints are of no use; turn it on: sysctl -w net.mptcp.enabled=1");
     }
     if args.dry_run {
-        // Without the right to it, or beside one that runs, there is nothing to take over.
-        if let Some(owned) = State::open().ok().and_then(|state| state.load()) {
+        if let Some(owned) = State::peek() {
             auto.keeper.adopt(owned)?;
         }
         let mut outcome = Outcome::default();

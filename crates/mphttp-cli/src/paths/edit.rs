@@ -138,15 +138,23 @@ pub(super) fn add(args: &AddArgs, json: bool) -> anyhow::Result<()> {
     };
     let mut manager = PathManager::open()?;
     let mut made = Vec::new();
-    for address in found {
-        let endpoint = Endpoint { address, port: args.port, id: args.id, interface, flags };
-        manager.add(&endpoint)?;
-        made.extend(manager.endpoints()?.into_iter().find(|there| there.is_at(&endpoint)));
-        if host.interface_with(address).is_none() {
-            say(format_args!("note: no interface of this host has the address {address} now"));
+    let add = || -> anyhow::Result<()> {
+        for address in found {
+            let endpoint = Endpoint { address, port: args.port, id: args.id, interface, flags };
+            manager.add(&endpoint)?;
+            made.extend(manager.endpoints()?.into_iter().find(|there| there.is_at(&endpoint)));
+            if host.interface_with(address).is_none() {
+                say(format_args!("note: no interface of this host has the address {address} now"));
+            }
         }
+        Ok(())
+    };
+    let added = add();
+    if added.is_ok() || !made.is_empty() {
+        // Also if another could not be made: they stay.
+        show(&made, &host, json)?;
     }
-    show(&made, &host, json)?;
+    added?;
     advise(&mut manager)
 }
 
@@ -209,14 +217,38 @@ pub(super) fn set(args: &SetArgs, json: bool) -> anyhow::Result<()> {
         // The kernel can't change these in place.
         manager.delete(id)?;
         if let Err(error) = manager.add(&Endpoint { flags, ..endpoint.clone() }) {
-            let flags = EndpointFlags { implicit: false, ..was };
-            manager.add(&Endpoint { flags, ..endpoint.clone() })?;
-            return Err(error.into());
+            let before = Endpoint { flags: EndpointFlags { implicit: false, ..was }, ..endpoint.clone() };
+            let error = anyhow::Error::from(error);
+            return Err(match manager.add(&before) {
+                Ok(()) => error.context("the endpoint can't be changed, and is as it was"),
+                Err(again) => error.context(lost(&before, &again, &Snapshot::read()?)),
+            });
         }
     } else if flags != was {
         manager.change(id, in_place)?;
     }
     show(&manager.endpoint(id)?.into_iter().collect::<Vec<_>>(), &Snapshot::read()?, json)
+}
+
+/// That an endpoint is gone which was only to be changed, and how to make it again.
+fn lost(endpoint: &Endpoint, error: &mptcp_paths::Error, host: &Snapshot) -> Failure {
+    let mut command = format!("mphttp paths add {}", endpoint.address);
+    for word in endpoint.flags.words() {
+        command.push_str(&format!(" --{word}"));
+    }
+    if let Some(port) = endpoint.port {
+        command.push_str(&format!(" --port {port}"));
+    }
+    if let Some(interface) = endpoint.interface.and_then(|index| host.interface(index)) {
+        command.push_str(&format!(" --dev {}", interface.name));
+    }
+    if let Some(id) = endpoint.id {
+        command.push_str(&format!(" --id {id}"));
+    }
+    let address = endpoint.address;
+    let message =
+        format!("the endpoint {address} was deleted to be changed, and can't be made again: {error}");
+    Failure::new(Exit::Other, message).hint(command)
 }
 
 /// Deletes endpoints.
@@ -260,4 +292,20 @@ pub(super) fn limits(args: &LimitsArgs, json: bool) -> anyhow::Result<()> {
         return print_json(&limits);
     }
     print(&format!("subflows {}\nadd-addr-accepted {}\n", limits.subflows, limits.add_addr_accepted))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endpoint_that_is_lost_is_told_with_the_way_to_make_it_again() {
+        let flags = EndpointFlags { backup: true, ..EndpointFlags::SIGNAL };
+        let address = std::net::IpAddr::from([192, 0, 2, 7]);
+        let endpoint = Endpoint { id: Some(9), port: Some(80), ..Endpoint::new(address, flags) };
+        let failure = lost(&endpoint, &mptcp_paths::Error::Full, &Snapshot::default());
+        let told = crate::error_reporting::describe(&anyhow::Error::from(failure));
+        assert!(told.contains("the endpoint 192.0.2.7 was deleted") && told.contains("8 endpoints already"));
+        assert!(told.ends_with("mphttp paths add 192.0.2.7 --signal --backup --port 80 --id 9"), "{told}");
+    }
 }

@@ -68,11 +68,8 @@ pub(super) fn addresses(host: &Snapshot, text: &str) -> anyhow::Result<(Vec<IpAd
         return Ok((vec![address], None));
     }
     let interface = interface(host, text)?;
-    let of_family = |ipv6: bool| {
-        let own = interface.usable_addresses().filter(|own| own.address.is_ipv6() == ipv6);
-        own.min_by_key(|own| (own.secondary, !own.temporary)).map(|own| own.address)
-    };
-    let found: Vec<_> = [false, true].into_iter().filter_map(of_family).collect();
+    let found: Vec<_> =
+        [false, true].into_iter().filter_map(|ipv6| host.source_of(interface, ipv6)).collect();
     if found.is_empty() {
         let message = format!("{text} has no address that reaches further than its link");
         return Err(Failure::new(Exit::Usage, message).hint("mphttp paths shows its addresses").into());

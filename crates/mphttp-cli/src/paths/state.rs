@@ -64,9 +64,8 @@ impl State {
     fn open_in(directory: &Path) -> Result<Self, Unavailable> {
         let unwritable = |error| Unavailable::Unwritable(directory.to_owned(), error);
         fs::create_dir_all(directory).map_err(unwritable)?;
-        let name = namespace().map_err(unwritable)?;
-        let (file, lock_file) =
-            (directory.join(format!("{name}.json")), directory.join(format!("{name}.lock")));
+        let file = file_in(directory).map_err(unwritable)?;
+        let lock_file = file.with_extension("lock");
         for _ in 0..ATTEMPTS {
             let lock = File::options()
                 .write(true)
@@ -89,8 +88,12 @@ impl State {
 
     /// What an earlier process of this boot left to undo.
     pub(super) fn load(&self) -> Option<Owned> {
-        let record: Record = serde_json::from_slice(&fs::read(&self.file).ok()?).ok()?;
-        (record.boot == boot()).then_some(record.owned)
+        read(&self.file)
+    }
+
+    /// What there is to undo, whoever it belongs to.
+    pub(super) fn peek() -> Option<Owned> {
+        directories().iter().find_map(|directory| read(&file_in(directory).ok()?))
     }
 
     /// Keeps what there is to undo, in one step: the old state or the new one.
@@ -129,6 +132,15 @@ fn directories() -> Vec<PathBuf> {
     [PathBuf::from(DIRECTORY)].into_iter().chain(own).collect()
 }
 
+fn read(file: &Path) -> Option<Owned> {
+    let record: Record = serde_json::from_slice(&fs::read(file).ok()?).ok()?;
+    (record.boot == boot()).then_some(record.owned)
+}
+
+fn file_in(directory: &Path) -> io::Result<PathBuf> {
+    Ok(directory.join(namespace()? + ".json"))
+}
+
 /// A name for the network namespace: the kernel's number that is never given again, or, before Linux 5.14, that of its file.
 fn namespace() -> io::Result<String> {
     if let Ok(cookie) = mptcp_socket::network_namespace() {
@@ -142,11 +154,11 @@ fn boot() -> String {
 }
 
 #[cfg(test)]
+#[cfg(target_os = "linux")]
 mod tests {
     use super::*;
 
     #[test]
-    #[cfg(target_os = "linux")]
     fn one_process_has_it_and_what_it_leaves_is_found_until_the_next_boot() {
         let directory = tempfile::tempdir().unwrap();
         let mut owned = Owned::default();

@@ -13,15 +13,8 @@ use crate::support::{Bench, MEGABYTE, Serving, mphttp};
 
 pub type Tests = &'static [(&'static str, fn())];
 
-pub const SUBFLOW: EndpointFlags = EndpointFlags {
-    subflow: true,
-    signal: false,
-    backup: false,
-    fullmesh: false,
-    implicit: false,
-    laminar: false,
-};
-pub const SIGNAL: EndpointFlags = EndpointFlags { subflow: false, signal: true, ..SUBFLOW };
+pub const SUBFLOW: EndpointFlags = EndpointFlags::SUBFLOW;
+pub const SIGNAL: EndpointFlags = EndpointFlags::SIGNAL;
 
 /// A healthy client and a healthy server, with links of 100 Mbit/s, wifi and lte.
 pub struct Clinic {

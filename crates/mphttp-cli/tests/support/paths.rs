@@ -22,6 +22,8 @@ use crate::support::{Bench, mphttp};
 pub const PATIENCE: Duration = Duration::from_secs(20);
 pub const DEFAULTS: Limits = Limits { subflows: 2, add_addr_accepted: 0 };
 
+pub const RUNTIME_DIRECTORY: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/paths");
+
 /// Two links of 20 Mbit/s, between hosts that nobody has set up.
 pub fn bench() -> Bench {
     let bench = Bench::new(["wifi", "lte"].map(|name| LinkSpec::new().name(name).rate(Rate::mbit(20))));
@@ -33,6 +35,8 @@ pub fn bench() -> Bench {
 
 pub fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(mphttp());
+    // What is to be undone is kept apart from the machine's own.
+    command.env("RUNTIME_DIRECTORY", RUNTIME_DIRECTORY);
     command.arg("paths").args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }

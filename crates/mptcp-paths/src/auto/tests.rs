@@ -12,8 +12,6 @@ use crate::{
 };
 
 const DEFAULTS: Limits = Limits { subflows: 2, add_addr_accepted: 0 };
-const SUBFLOW: EndpointFlags = EndpointFlags::SUBFLOW;
-
 fn v4(link: u8, host: u8) -> IpAddr {
     Ipv4Addr::new(192, 0, link, host).into()
 }
@@ -56,7 +54,7 @@ fn phone() -> Snapshot {
 }
 
 fn endpoint(address: IpAddr, interface: u32, id: u8) -> Endpoint {
-    Endpoint { id: Some(id), interface: Some(interface), ..Endpoint::new(address, SUBFLOW) }
+    Endpoint { id: Some(id), interface: Some(interface), ..Endpoint::new(address, EndpointFlags::SUBFLOW) }
 }
 
 fn owned(endpoints: &[(Endpoint, bool)]) -> Owned {
@@ -90,7 +88,10 @@ fn why(host: &Snapshot) -> Vec<Why> {
 fn each_way_out_gets_an_endpoint_the_best_first_and_limits_to_match() {
     let plan = plan(&Options::default(), &Owned::default(), &phone(), &[], DEFAULTS);
     let endpoint = |address, interface| {
-        Change::AddEndpoint(Endpoint { interface: Some(interface), ..Endpoint::new(address, SUBFLOW) })
+        Change::AddEndpoint(Endpoint {
+            interface: Some(interface),
+            ..Endpoint::new(address, EndpointFlags::SUBFLOW)
+        })
     };
     let limits = Change::SetLimits(Limits { subflows: 4, add_addr_accepted: 2 });
     assert_eq!(plan.changes, [limits, endpoint(v4(2, 1), 2), endpoint(v4(3, 1), 3)]);
@@ -127,6 +128,18 @@ fn what_is_no_way_out_is_left_alone_and_told() {
     host.interfaces.push(Interface { loopback: true, ..interface(8, "lo") });
     assert_eq!(added(&host), [v4(2, 1), v4(3, 1)]);
     assert_eq!(why(&host), [Why::NoWayOut, Why::NoCarrier]);
+}
+
+#[test]
+fn networks_inside_of_the_host_need_no_way_out() {
+    let mut host = phone();
+    host.interfaces.push(Interface { kind: Some("bridge".into()), ..interface(4, "docker0") });
+    assert_eq!(why(&host), [Why::Inside]);
+    let note = Note { interface: "docker0".into(), address: None, why: Why::Inside };
+    assert!(!note.to_string().contains("ip route add"), "{note}");
+    // One that leads out is used like any other.
+    host.routes.push(default_route(4, 800));
+    assert_eq!(added(&host), [v4(2, 1), v4(3, 1), v4(4, 1)]);
 }
 
 #[test]

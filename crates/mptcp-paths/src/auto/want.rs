@@ -6,6 +6,9 @@ use std::net::IpAddr;
 use super::plan::{Options, Owned};
 use crate::{Address, Interface, Prefix, Route, Rule, RuleAction, Snapshot};
 
+/// Kinds of interfaces that mostly belong to networks inside of the host (`docker0`, `virbr0`), as the kernel names them.
+const INSIDE: [&str; 3] = ["bridge", "dummy", "veth"];
+
 /// An address that should be an endpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Wanted {
@@ -39,6 +42,9 @@ pub enum Why {
     NoCarrier,
     /// No default route leads out through it, and no gateway is made up for it.
     NoWayOut,
+    /// No default route leads out through it, and as a rule none should: it looks like a network inside of this host, of
+    /// containers or virtual machines.
+    Inside,
     /// The host's traffic goes into this tunnel, and paths from the address would go around it.
     AroundTunnel(String),
     /// Somebody else has made an endpoint of this address.
@@ -60,6 +66,7 @@ impl fmt::Display for Note {
                 ": no default route; give it one (ip route add default via GATEWAY dev {} metric 1000)",
                 self.interface
             ),
+            Why::Inside => f.write_str(": no default route, as networks inside of this host have none"),
             Why::AroundTunnel(tunnel) => {
                 write!(f, ": left alone, since the host's traffic goes through the tunnel {tunnel}")
             }
@@ -104,7 +111,8 @@ pub(super) fn wanted(options: &Options, owned: &Owned, host: &Snapshot) -> (Vec<
             }
         }
         if !found {
-            note(None, Why::NoWayOut);
+            let inside = interface.kind.as_deref().is_some_and(|kind| INSIDE.contains(&kind));
+            note(None, if inside { Why::Inside } else { Why::NoWayOut });
         }
     }
     wanted.sort_by_key(|wanted| (wanted.address.is_ipv6(), wanted.metric, wanted.interface));
@@ -124,18 +132,9 @@ fn choose(owned: &Owned, host: &Snapshot, interface: &Interface, ipv6: bool) -> 
         .filter(|own| own.address.is_ipv6() == ipv6)
         .filter_map(|own| Some((own, way_out(owned, host, interface, own.address)?)))
         .collect();
-    let preferred = |own: &Address, way: &Route| way.preferred_source == Some(own.address);
+    // Addresses come and go; the paths from one that works stay.
     let rank = |own: &Address, way: &Route| {
-        (
-            // Addresses come and go; the paths from one that works stay.
-            !owned.has(own.address, interface.index),
-            !preferred(own, way),
-            // Unique local addresses seldom lead anywhere (RFC 4193).
-            matches!(own.address, IpAddr::V6(v6) if v6.is_unique_local()),
-            own.secondary,
-            // As connections without an endpoint would: the address that was made to be shown.
-            !own.temporary,
-        )
+        (!owned.has(own.address, interface.index), own.rank(way.preferred_source))
     };
     let (own, way) = candidates.into_iter().min_by_key(|(own, way)| rank(own, way))?;
     Some((own.address, way.metric))

@@ -95,15 +95,6 @@ fn add(facts: &Facts, way: WayOut<'_>, flags: EndpointFlags) -> Action {
     Action::AddEndpoint(endpoint, bound.then(|| way.interface.name.clone()))
 }
 
-const SUBFLOW: EndpointFlags = EndpointFlags {
-    subflow: true,
-    signal: false,
-    backup: false,
-    fullmesh: false,
-    implicit: false,
-    laminar: false,
-};
-
 fn opens(endpoint: &Endpoint) -> bool {
     endpoint.flags.subflow || endpoint.flags.fullmesh
 }
@@ -143,7 +134,7 @@ pub(super) fn judge(facts: &Facts, found: &mut Vec<Finding>) {
             Certainty::Proven,
             format!("no endpoint is set, and there is a second way out: {}", names.join(", ")),
             "the kernel opens further paths from endpoints only: every connection has one path",
-            Remedy::here(lacking.iter().map(|way| add(facts, *way, SUBFLOW))),
+            Remedy::here(lacking.iter().map(|way| add(facts, *way, EndpointFlags::SUBFLOW))),
         ));
     } else {
         for way in lacking {
@@ -155,7 +146,7 @@ pub(super) fn judge(facts: &Facts, found: &mut Vec<Finding>) {
                     Certainty::Proven,
                     format!("no address of {name} is an endpoint"),
                     "the kernel opens further paths from endpoints only: none begins there",
-                    Remedy::here([add(facts, way, SUBFLOW)]),
+                    Remedy::here([add(facts, way, EndpointFlags::SUBFLOW)]),
                 )
                 .about(name),
             );
@@ -173,7 +164,7 @@ fn gone(facts: &Facts, endpoint: &Endpoint, lacking: &mut Vec<WayOut<'_>>, found
     });
     let mut actions = vec![delete(facts, endpoint)];
     if let Some(way) = instead.map(|index| lacking.remove(index)) {
-        let flags = if opens(endpoint) { endpoint.flags } else { SUBFLOW };
+        let flags = if opens(endpoint) { endpoint.flags } else { EndpointFlags::SUBFLOW };
         actions.push(add(facts, way, flags));
     }
     found.push(

@@ -288,7 +288,7 @@ mod tests {
 
     #[test]
     fn every_change_has_its_command_and_its_way_back() {
-        let flags = EndpointFlags { subflow: true, backup: true, ..EndpointFlags::default() };
+        let flags = EndpointFlags { backup: true, ..EndpointFlags::SUBFLOW };
         let endpoint = Endpoint { id: Some(3), ..Endpoint::new(IpAddr::from([192, 0, 2, 7]), flags) };
         let delete = Action::DeleteEndpoint(endpoint.clone(), Some("lte0".into()));
         let add = Action::AddEndpoint(Endpoint { id: None, ..endpoint.clone() }, None);

@@ -54,7 +54,7 @@ pub(super) fn two_links() -> Snapshot {
 }
 
 fn endpoint(link: u8) -> Endpoint {
-    let flags = EndpointFlags { subflow: true, ..EndpointFlags::default() };
+    let flags = EndpointFlags::SUBFLOW;
     Endpoint { id: Some(link), ..Endpoint::new(v4(10, link, 0, 1), flags) }
 }
 
@@ -203,12 +203,12 @@ fn flags_of_endpoints_are_looked_at() {
         endpoints: Some(vec![endpoint(1), Endpoint { port: Some(9), flags, ..endpoint(2) }]),
         ..healthy()
     };
-    let signal = with(EndpointFlags { signal: true, ..EndpointFlags::default() });
+    let signal = with(EndpointFlags::SIGNAL);
     assert_eq!(
         only(&signal, Code::EndpointSignalOnly).remedy.commands(),
         ["mphttp paths del 10.2.0.1", "mphttp paths add 10.2.0.1 --subflow"]
     );
-    let backup = with(EndpointFlags { subflow: true, backup: true, ..EndpointFlags::default() });
+    let backup = with(EndpointFlags { backup: true, ..EndpointFlags::SUBFLOW });
     assert_eq!(only(&backup, Code::EndpointBackup).severity, Severity::Note);
     let mut elsewhere = healthy();
     elsewhere.endpoints = Some(vec![Endpoint { interface: Some(WIFI), ..endpoint(2) }]);
@@ -273,7 +273,7 @@ fn limits_are_measured_by_what_is_there() {
 
 #[test]
 fn servers_are_judged_by_what_they_announce() {
-    let flags = EndpointFlags { signal: true, ..EndpointFlags::default() };
+    let flags = EndpointFlags::SIGNAL;
     let announced = Endpoint { id: Some(1), ..Endpoint::new(v4(10, 2, 0, 1), flags) };
     let mut facts = Facts { role: Role::Server, endpoints: Some(vec![announced.clone()]), ..healthy() };
     facts.listeners =
@@ -421,9 +421,6 @@ fn nothing_is_proposed_around_a_tunnel() {
     });
     assert_eq!(codes(&facts), ["tunnel"]);
     // Nor for endpoints that are there already.
-    facts.endpoints = Some(vec![Endpoint::new(
-        v4(10, 2, 0, 1),
-        EndpointFlags { signal: true, ..EndpointFlags::default() },
-    )]);
+    facts.endpoints = Some(vec![Endpoint::new(v4(10, 2, 0, 1), EndpointFlags::SIGNAL)]);
     assert_eq!(codes(&facts), ["tunnel"]);
 }

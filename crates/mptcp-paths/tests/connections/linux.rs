@@ -161,7 +161,7 @@ fn a_backup_is_seen_as_one() -> Result {
     let pair = connected(Protocol::Mptcp, false, |client, [_, lte]| {
         let mut manager = client.path_manager()?;
         manager.flush()?;
-        let flags = EndpointFlags { subflow: true, backup: true, ..EndpointFlags::default() };
+        let flags = EndpointFlags { backup: true, ..EndpointFlags::SUBFLOW };
         Ok(manager.add(&Endpoint::new(lte.address(client)?, flags))?)
     })?;
     let near = look_until(&pair.client, |connection| connection.subflows.len() == 2)?;
