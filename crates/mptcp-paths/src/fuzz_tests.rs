@@ -22,7 +22,7 @@ use crate::message::{Attribute, Message};
 use crate::netlink::messages;
 use crate::{Endpoint, EndpointFlags, rtnl};
 
-/// The type of the seeds that no kernel has sent: that of no message of rtnetlink (`RTM_*` in `<linux/rtnetlink.h>`).
+/// The type of the seeds that no kernel has sent: a number as a generic family may have it.
 const MADE_UP: u16 = 0x30;
 /// In `<linux/rtnetlink.h>`.
 const RTM_NEWRULE: u16 = 32;
@@ -72,8 +72,8 @@ fn datagram(message_type: u16, payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// What the kernel answers to every question that [`rtnl`] asks, and the messages of `mptcp_pm` as they look.
-static SEEDS: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
+/// What the kernel answers to every question that [`rtnl`] asks.
+static OF_ROUTES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
     let mut seeds = Vec::new();
     let mut route = RouteMessage::default();
     route.header.address_family = AddressFamily::Inet6;
@@ -86,10 +86,16 @@ static SEEDS: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
     ] {
         seeds.extend(ask(question));
     }
-    // Every kernel has this family, with MPTCP or without.
-    let question = GenlMessage::from_payload(Family::named("nlctrl"));
-    let mut answers = answers(NETLINK_GENERIC, NLM_F_ACK, question);
-    seeds.append(&mut answers);
+    seeds
+});
+
+/// What the controller of generic netlink says of itself: every kernel has this family, with MPTCP or without.
+static OF_CONTROLLER: LazyLock<Vec<Vec<u8>>> =
+    LazyLock::new(|| answers(NETLINK_GENERIC, NLM_F_ACK, GenlMessage::from_payload(Family::named("nlctrl"))));
+
+/// All of these, and the messages of `mptcp_pm` as they look.
+static SEEDS: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
+    let mut seeds = [OF_ROUTES.as_slice(), OF_CONTROLLER.as_slice()].concat();
     let flags = EndpointFlags { backup: true, ..EndpointFlags::SUBFLOW };
     let endpoint = Endpoint {
         id: Some(3),
@@ -137,11 +143,6 @@ static SEEDS: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
     seeds
 });
 
-/// Whether it is an answer of the controller, whose type is one of netlink's own to rtnetlink.
-fn is_controllers(seed: &[u8]) -> bool {
-    seed[4..6] == CONTROLLER.to_ne_bytes()
-}
-
 fn ask(question: RouteNetlinkMessage) -> Vec<Vec<u8>> {
     answers(NETLINK_ROUTE, NLM_F_DUMP, question)
 }
@@ -179,15 +180,15 @@ fn answers<M: NetlinkSerializable + NetlinkDeserializable + std::fmt::Debug>(
 
 #[test]
 fn what_the_kernel_says_is_understood() {
-    for seed in SEEDS.iter().filter(|seed| seed[4..6] != MADE_UP.to_ne_bytes() && !is_controllers(seed)) {
+    for seed in OF_ROUTES.iter() {
         for message in messages::<RouteNetlinkMessage>(seed) {
             message.unwrap();
         }
     }
-    let rules = SEEDS.iter().filter(|seed| seed[4..6] == RTM_NEWRULE.to_ne_bytes()).count();
+    let rules = OF_ROUTES.iter().filter(|seed| seed[4..6] == RTM_NEWRULE.to_ne_bytes()).count();
     assert!(rules > 0, "no rules are among the seeds");
-    let controllers = SEEDS.iter().filter(|seed| is_controllers(seed));
-    let told = controllers.flat_map(|seed| messages::<GenlMessage<Family>>(seed)).find_map(|message| {
+    let of_controller = OF_CONTROLLER.iter().flat_map(|seed| messages::<GenlMessage<Family>>(seed));
+    let told = of_controller.into_iter().find_map(|message| {
         let NetlinkPayload::InnerMessage(family) = message.unwrap().payload else { return None };
         family.payload.id
     });
