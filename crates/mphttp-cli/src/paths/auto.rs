@@ -100,16 +100,17 @@ pub(super) fn run(args: &AutoArgs, json: bool) -> anyhow::Result<()> {
             None => Ok(()),
         };
     }
-    take_over(&mut auto.keeper)?;
-    // Before the first look: what happens after it is heard.
-    let events = listen(None, HostEvents::open()?)?;
-    auto.writer = Some(Writer::start()?);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("can't start the runtime")?;
     runtime.block_on(async {
+        // Before anything is taken over: who ends it then finds it undone.
         let signals = Signals::new().context("can't listen for signals")?;
+        take_over(&mut auto.keeper)?;
+        // Before the first look: what happens after it is heard.
+        let events = listen(None, HostEvents::open()?)?;
+        auto.writer = Some(Writer::start()?);
         let outcome = tokio::select! {
             // To be ended is how it ends.
             _ = signals.any() => Ok(()),
