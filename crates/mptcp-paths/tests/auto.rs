@@ -1,6 +1,9 @@
 //! The keeper on a host whose interfaces filter reverse paths strictly: the routing it sets up, what that is good for, and
 //! that nothing of it is left.
 
+#[cfg(target_os = "linux")]
+mod support;
+
 fn main() -> std::process::ExitCode {
     #[cfg(target_os = "linux")]
     return linux::main();
@@ -21,7 +24,7 @@ mod linux {
     use std::sync::{Arc, Mutex, PoisonError};
     use std::time::{Duration, Instant};
 
-    use libtest_mimic::{Arguments, Trial};
+    use crate::support::{Failure, PATIENCE, Result, listen, mptcp};
     use mptcp_paths::auto::{Change, Keeper, Options, Owned};
     use mptcp_paths::netlink::Netlink;
     use mptcp_paths::{Endpoint, EndpointFlags, Error, Hop, Limits, Prefix, RuleAction, Snapshot};
@@ -34,24 +37,13 @@ mod linux {
     use netlink_packet_route::rule::{RuleAttribute, RuleMessage};
     use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
     use netlink_sys::protocols::NETLINK_ROUTE;
-    use socket2::{Domain, Protocol, Socket, Type};
-
-    type Failure = Box<dyn std::error::Error + Send + Sync>;
-    type Result<T = ()> = std::result::Result<T, Failure>;
-    type Test = (&'static str, fn() -> Result);
+    use socket2::{Domain, Socket, Type};
 
     /// The server's address: like most of the world it is in no subnet of the phone's.
     const WORLD: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
-    const PATIENCE: Duration = Duration::from_secs(20);
 
     pub fn main() -> ExitCode {
-        let mut arguments = Arguments::from_args();
-        arguments.test_threads = Some(1);
-        if let Err(error) = netlab::enter() {
-            eprintln!("{error}");
-            return ExitCode::FAILURE;
-        }
-        let tests: [Test; 8] = [
+        crate::support::main(vec![
             ("strict_filters_get_routing_which_is_undone", strict_filters_get_routing_which_is_undone),
             ("routing_goes_with_its_address", routing_goes_with_its_address),
             ("another_gateway_is_another_routing", another_gateway_is_another_routing),
@@ -63,9 +55,7 @@ mod linux {
             ("others_limits_are_what_is_found", others_limits_are_what_is_found),
             ("what_is_left_of_another_keeper_is_adopted", what_is_left_of_another_keeper_is_adopted),
             ("who_keeps_deleting_endpoints_wins", who_keeps_deleting_endpoints_wins),
-        ];
-        let trials = tests.map(|(name, test)| Trial::test(name, move || test().map_err(Into::into)));
-        libtest_mimic::run(&arguments, trials.into()).exit_code()
+        ])
     }
 
     struct Bench {
@@ -95,15 +85,7 @@ mod linux {
         /// Sends over MPTCP to the server for a second and gives the bytes that each link carried.
         fn send(&self) -> Result<[u64; 2]> {
             let to = SocketAddr::from((WORLD, 80));
-            let any = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 80));
-            let mptcp = || Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::from(262)));
-            let listener = self.server.run(|| -> Result<Socket> {
-                let socket = mptcp()?;
-                socket.set_reuse_address(true)?;
-                socket.bind(&any.into())?;
-                socket.listen(8)?;
-                Ok(socket)
-            })??;
+            let listener = listen(&self.server)?;
             let carried = || -> Result<[u64; 2]> {
                 let of = |link: &Link| Ok::<_, Failure>(link.traffic(Direction::AToB)?.received_bytes);
                 Ok([of(&self.wifi)?, of(&self.lte)?])

@@ -1,6 +1,9 @@
 //! Events from the kernel, of real connections between two hosts, and of their links.
 #![allow(clippy::unit_arg, reason = "`Some(assert_eq!(..))`: that is the event, and it is right")]
 
+#[cfg(target_os = "linux")]
+mod support;
+
 fn main() -> std::process::ExitCode {
     #[cfg(target_os = "linux")]
     return linux::main();
@@ -13,43 +16,23 @@ fn main() -> std::process::ExitCode {
 
 #[cfg(target_os = "linux")]
 mod linux {
-    use std::io::{Read, Write};
-    use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+    use std::net::{IpAddr, SocketAddr};
     use std::process::ExitCode;
     use std::thread::sleep;
     use std::time::{Duration, Instant};
 
-    use libtest_mimic::{Arguments, Trial};
+    use crate::support::{PATIENCE, Result, connect, listen, wait};
     use mptcp_paths::{Endpoint, EndpointFlags, FlagChange, HostEvent, HostEvents, PathEvent, PathEvents};
     use netlab::{Host, Lab, Link, LinkSpec};
-    use socket2::{Domain, Protocol, Socket, Type};
-
-    type Failure = Box<dyn std::error::Error + Send + Sync>;
-    type Result<T = ()> = std::result::Result<T, Failure>;
-    type Test = (&'static str, fn() -> Result);
-
-    /// Far more than the kernel needs, for machines that are busy.
-    const PATIENCE: Duration = Duration::from_secs(20);
+    use socket2::Socket;
 
     pub fn main() -> ExitCode {
-        let mut arguments = Arguments::from_args();
-        arguments.test_threads = Some(1);
-        if let Err(error) = netlab::enter() {
-            eprintln!("{error}");
-            return ExitCode::FAILURE;
-        }
-        let tests: [Test; 4] = [
+        crate::support::main(vec![
             ("a_connection_tells_its_life", a_connection_tells_its_life),
             ("announcements_and_listeners_are_told", announcements_and_listeners_are_told),
             ("the_host_tells_its_changes", the_host_tells_its_changes),
             ("a_listener_that_is_too_slow_is_told", a_listener_that_is_too_slow_is_told),
-        ];
-        let trials = tests.map(|(name, test)| Trial::test(name, move || test().map_err(Into::into)));
-        libtest_mimic::run(&arguments, trials.into()).exit_code()
-    }
-
-    fn mptcp() -> Result<Socket> {
-        Ok(Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::from(262)))?)
+        ])
     }
 
     fn subflow(address: IpAddr) -> Endpoint {
@@ -74,47 +57,15 @@ mod linux {
             for host in [&phone, &server] {
                 host.mptcp_limits(8, 8)?;
             }
-            let any = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 80));
-            let listener = server.run(|| -> Result<Socket> {
-                let socket = mptcp()?;
-                socket.bind(&any.into())?;
-                socket.listen(8)?;
-                Ok(socket)
-            })??;
+            let listener = listen(&server)?;
             Ok(Self { _lab: lab, phone, server, wifi, lte, listener })
         }
 
         /// A connection over wifi that has carried a byte each way, after which joins may come.
         fn connect(&self) -> Result<(Socket, Socket)> {
             let to = SocketAddr::from((self.wifi.address(&self.server)?, 80));
-            let mut client = self.phone.run(|| -> Result<Socket> {
-                let socket = mptcp()?;
-                socket.connect(&to.into())?;
-                Ok(socket)
-            })??;
-            let (mut server, _) = self.listener.accept()?;
-            client.write_all(b"?")?;
-            server.read_exact(&mut [0])?;
-            server.write_all(b"!")?;
-            client.read_exact(&mut [0])?;
-            Ok((client, server))
+            connect(&self.phone, &self.listener, to)
         }
-    }
-
-    /// Waits for an event of which `pick` makes something.
-    fn wait<T>(events: &mut PathEvents, mut pick: impl FnMut(&PathEvent) -> Option<T>) -> Result<T> {
-        let start = Instant::now();
-        let mut seen = Vec::new();
-        while start.elapsed() < PATIENCE {
-            while let Some(event) = events.next_event()? {
-                if let Some(found) = pick(&event) {
-                    return Ok(found);
-                }
-                seen.push(event);
-            }
-            sleep(Duration::from_millis(5));
-        }
-        Err(format!("it never came; these did: {seen:?}").into())
     }
 
     fn a_connection_tells_its_life() -> Result {

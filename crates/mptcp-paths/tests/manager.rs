@@ -1,5 +1,8 @@
 //! The path manager against the kernel, in network namespaces of the tests' own.
 
+#[cfg(target_os = "linux")]
+mod support;
+
 fn main() -> std::process::ExitCode {
     #[cfg(target_os = "linux")]
     return linux::main();
@@ -16,13 +19,9 @@ mod linux {
     use std::os::unix::process::CommandExt;
     use std::process::{Command, ExitCode};
 
-    use libtest_mimic::{Arguments, Trial};
+    use crate::support::{Result, Test};
     use mptcp_paths::{Endpoint, EndpointFlags, Error, Limits, PathManager};
     use netlab::Lab;
-
-    type Result = std::result::Result<(), Box<dyn std::error::Error + Send + Sync>>;
-
-    type Test = (&'static str, fn() -> Result);
 
     /// Set for a child of these tests that runs without privileges.
     const UNPRIVILEGED: &str = "MPTCP_PATHS_TEST_UNPRIVILEGED";
@@ -32,13 +31,7 @@ mod linux {
             return without_privileges();
         }
         let is_root = nix::unistd::geteuid().is_root();
-        let mut arguments = Arguments::from_args();
-        arguments.test_threads = Some(1);
-        if let Err(error) = netlab::enter() {
-            eprintln!("{error}");
-            return ExitCode::FAILURE;
-        }
-        let tests: [Test; 9] = [
+        let mut tests: Vec<Test> = vec![
             ("a_snapshot_tells_the_whole_host", a_snapshot_tells_the_whole_host),
             ("settings_are_those_of_the_namespace", settings_are_those_of_the_namespace),
             ("the_ways_out_are_in_the_kernels_order", the_ways_out_are_in_the_kernels_order),
@@ -49,23 +42,21 @@ mod linux {
             ("refusals_carry_the_kernels_words", refusals_carry_the_kernels_words),
             ("it_belongs_to_the_namespace_it_was_opened_in", it_belongs_to_the_namespace_it_was_opened_in),
         ];
-        let mut trials: Vec<Trial> =
-            tests.map(|(name, test)| Trial::test(name, move || test().map_err(Into::into))).into();
         if is_root {
-            // Anyone else is root of the namespace by now, and has nobody to become.
-            trials.push(Trial::test("changing_needs_a_capability", || Ok(changing_needs_a_capability()?)));
+            // Anyone else is root of the namespace soon, and has nobody to become.
+            tests.push(("changing_needs_a_capability", changing_needs_a_capability));
         }
-        libtest_mimic::run(&arguments, trials).exit_code()
+        crate::support::main(tests)
     }
 
-    fn manager() -> std::result::Result<PathManager, Box<dyn std::error::Error + Send + Sync>> {
+    fn manager() -> Result<PathManager> {
         Ok(Lab::new()?.host("host")?.path_manager()?)
     }
 
     fn the_ways_out_are_in_the_kernels_order() -> Result {
         let lab = Lab::new()?;
         let (phone, server) = (lab.host("phone")?, lab.host("server")?);
-        let names = |host: &netlab::Host| -> std::result::Result<Vec<String>, Box<dyn std::error::Error + Send + Sync>> {
+        let names = |host: &netlab::Host| -> Result<Vec<String>> {
             Ok(host.run(mptcp_paths::ways_out)??.into_iter().map(|way| way.interface).collect())
         };
         assert!(names(&phone)?.is_empty());

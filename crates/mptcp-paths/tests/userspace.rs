@@ -1,6 +1,9 @@
 //! A program that manages the paths of one connection, with the kernel's own path manager off.
 #![allow(clippy::unit_arg, reason = "`Some(assert_eq!(..))`: that is the event, and it is right")]
 
+#[cfg(target_os = "linux")]
+mod support;
+
 fn main() -> std::process::ExitCode {
     #[cfg(target_os = "linux")]
     return linux::main();
@@ -10,66 +13,15 @@ fn main() -> std::process::ExitCode {
 
 #[cfg(target_os = "linux")]
 mod linux {
-    use std::io::{Read, Write};
-    use std::net::{Ipv4Addr, SocketAddr};
+    use std::net::SocketAddr;
     use std::process::ExitCode;
-    use std::thread::sleep;
-    use std::time::{Duration, Instant};
 
-    use libtest_mimic::{Arguments, Trial};
+    use crate::support::{Result, connect, listen, wait};
     use mptcp_paths::{Endpoint, EndpointFlags, Error, PathEvent, PathEvents};
-    use netlab::{Host, Lab, LinkSpec};
-    use socket2::{Domain, Protocol, Socket, Type};
-
-    type Failure = Box<dyn std::error::Error + Send + Sync>;
-    type Result<T = ()> = std::result::Result<T, Failure>;
-
-    /// Far more than the kernel needs, for machines that are busy.
-    const PATIENCE: Duration = Duration::from_secs(20);
+    use netlab::{Lab, LinkSpec};
 
     pub fn main() -> ExitCode {
-        let arguments = Arguments::from_args();
-        if let Err(error) = netlab::enter() {
-            eprintln!("{error}");
-            return ExitCode::FAILURE;
-        }
-        let name = "a_program_manages_the_paths_of_a_connection";
-        let trial = Trial::test(name, || managed().map_err(Into::into));
-        libtest_mimic::run(&arguments, vec![trial]).exit_code()
-    }
-
-    fn mptcp() -> Result<Socket> {
-        Ok(Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::from(262)))?)
-    }
-
-    fn wait<T>(events: &mut PathEvents, mut pick: impl FnMut(&PathEvent) -> Option<T>) -> Result<T> {
-        let start = Instant::now();
-        let mut seen = Vec::new();
-        while start.elapsed() < PATIENCE {
-            while let Some(event) = events.next_event()? {
-                if let Some(found) = pick(&event) {
-                    return Ok(found);
-                }
-                seen.push(event);
-            }
-            sleep(Duration::from_millis(5));
-        }
-        Err(format!("it never came; these did: {seen:?}").into())
-    }
-
-    /// A connection that has carried a byte each way, after which joins may come: its two ends.
-    fn connect(phone: &Host, listener: &Socket, to: SocketAddr) -> Result<(Socket, Socket)> {
-        let mut client = phone.run(|| -> Result<Socket> {
-            let socket = mptcp()?;
-            socket.connect(&to.into())?;
-            Ok(socket)
-        })??;
-        let (mut server, _) = listener.accept()?;
-        client.write_all(b"?")?;
-        server.read_exact(&mut [0])?;
-        server.write_all(b"!")?;
-        client.read_exact(&mut [0])?;
-        Ok((client, server))
+        crate::support::main(vec![("a_program_manages_the_paths_of_a_connection", managed)])
     }
 
     fn managed() -> Result {
@@ -77,12 +29,7 @@ mod linux {
         let (phone, server) = (lab.host("phone")?, lab.host("server")?);
         let wifi = lab.link(&phone, &server, LinkSpec::new().name("wifi"))?;
         let lte = lab.link(&phone, &server, LinkSpec::new().name("lte"))?;
-        let listener = server.run(|| -> Result<Socket> {
-            let socket = mptcp()?;
-            socket.bind(&SocketAddr::from((Ipv4Addr::UNSPECIFIED, 80)).into())?;
-            socket.listen(8)?;
-            Ok(socket)
-        })??;
+        let listener = listen(&server)?;
         let to = SocketAddr::from((wifi.address(&server)?, 80));
         let (local, second) = (lte.address(&phone)?, SocketAddr::from((lte.address(&server)?, 80)));
         let none = EndpointFlags::default();

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use libtest_mimic::{Arguments, Trial};
+use crate::support::Result;
 use mptcp_paths::{
     Endpoint, EndpointFlags,
     connections::{Connection, Connections, Reader},
@@ -15,26 +15,14 @@ use mptcp_paths::{
 use mptcp_socket::{Connect, Listen, PathState, Protocol};
 use netlab::{Host, Lab, LinkSpec};
 
-type Error = Box<dyn std::error::Error + Send + Sync>;
-type Result<T = ()> = std::result::Result<T, Error>;
-type Test = (&'static str, fn() -> Result);
-
 pub fn main() -> ExitCode {
-    let mut arguments = Arguments::from_args();
-    arguments.test_threads = Some(1);
-    if let Err(error) = netlab::enter() {
-        eprintln!("{error}");
-        return ExitCode::FAILURE;
-    }
-    let tests: [Test; 5] = [
+    crate::support::main(vec![
         ("a_host_without_connections_has_none", a_host_without_connections_has_none),
         ("both_paths_are_seen_from_both_ends", both_paths_are_seen_from_both_ends),
         ("a_backup_is_seen_as_one", a_backup_is_seen_as_one),
         ("plain_tcp_is_none_of_them", plain_tcp_is_none_of_them),
         ("mapped_and_ipv6_addresses_are_read", mapped_and_ipv6_addresses_are_read),
-    ];
-    let trials = tests.map(|(name, test)| Trial::test(name, move || test().map_err(Into::into)));
-    libtest_mimic::run(&arguments, trials.into()).exit_code()
+    ])
 }
 
 fn look(host: &Host) -> Result<Connections> {

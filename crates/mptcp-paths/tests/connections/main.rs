@@ -1,5 +1,9 @@
 //! The connections of a host against the kernel: real transfers between two hosts of a lab, seen from both.
 
+#[cfg(target_os = "linux")]
+#[path = "../support/mod.rs"]
+mod support;
+
 fn main() -> std::process::ExitCode {
     #[cfg(target_os = "linux")]
     return linux::main();
