@@ -37,6 +37,7 @@ mod linux {
     use netlink_packet_route::rule::{RuleAttribute, RuleMessage};
     use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
     use netlink_sys::protocols::NETLINK_ROUTE;
+    use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
     use socket2::{Domain, Socket, Type};
 
     /// The server's address: like most of the world it is in no subnet of the phone's.
@@ -54,6 +55,7 @@ mod linux {
             ),
             ("others_limits_are_what_is_found", others_limits_are_what_is_found),
             ("what_is_left_of_another_keeper_is_adopted", what_is_left_of_another_keeper_is_adopted),
+            ("what_fails_is_told_and_the_rest_is_done", what_fails_is_told_and_the_rest_is_done),
             ("who_keeps_deleting_endpoints_wins", who_keeps_deleting_endpoints_wins),
         ])
     }
@@ -417,6 +419,40 @@ mod linux {
         })?;
         assert_eq!(admin.endpoints()?, []);
         assert_eq!(admin.limits()?, Limits { subflows: 2, add_addr_accepted: 0 });
+        assert_eq!(snapshot(&bench.phone)?, before);
+        Ok(())
+    }
+
+    fn what_fails_is_told_and_the_rest_is_done() -> Result {
+        let bench = Bench::new()?;
+        let before = snapshot(&bench.phone)?;
+        // On the thread of the keeper alone.
+        let set_capable = |capable: bool| -> Result {
+            let mut sets = capabilities(None)?;
+            sets.effective.set(CapabilitySet::NET_ADMIN, capable);
+            Ok(set_capabilities(None, sets)?)
+        };
+        bench.keep(|keeper| {
+            set_capable(false)?;
+            let refused = keeper.look()?;
+            // One was tried, and none is told that was not.
+            assert!(
+                matches!(refused.failures[..], [(_, Error::Permission { .. })]),
+                "{:?}",
+                refused.failures
+            );
+            assert_eq!(refused.plan.changes.len(), 1);
+            set_capable(true)?;
+            looked(keeper)?;
+            set_capable(false)?;
+            let refused = keeper.undo();
+            assert!(refused.plan.changes.len() > 3, "{:?}", refused.plan.changes);
+            assert_eq!(refused.failures.len(), refused.plan.changes.len());
+            set_capable(true)?;
+            assert_eq!(undone(keeper)?, refused.plan.changes);
+            assert_eq!(undone(keeper)?, []);
+            Ok(())
+        })?;
         assert_eq!(snapshot(&bench.phone)?, before);
         Ok(())
     }

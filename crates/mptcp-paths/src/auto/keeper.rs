@@ -106,7 +106,8 @@ impl Keeper {
         self.forget_lost()?;
         let mut plan = self.plan()?;
         let changes = std::mem::take(&mut plan.changes);
-        let outcome = self.carry_out(changes, plan);
+        let hopeless = |error: &Error| matches!(error, Error::Permission { .. });
+        let outcome = self.carry_out(changes, plan, hopeless);
         let failed: Vec<_> = outcome.failures.iter().map(|(change, _)| change).collect();
         if self.owned.set_stalled(&outcome.plan.stalled, &failed) {
             self.record();
@@ -123,20 +124,20 @@ impl Keeper {
         }
         let limits = self.manager.limits().ok().or(self.owned.limits.map(|(_, set)| set));
         let changes = self.owned.undo(limits);
-        self.carry_out(changes, Plan::default())
+        self.carry_out(changes, Plan::default(), |_| false)
     }
 
-    /// Makes these changes, and says in the plan which of them were tried.
-    fn carry_out(&mut self, changes: Vec<Change>, plan: Plan) -> Outcome {
+    /// Makes these changes, up to a `hopeless` failure, and says in the plan which of them were tried.
+    fn carry_out(&mut self, changes: Vec<Change>, plan: Plan, hopeless: fn(&Error) -> bool) -> Outcome {
         let mut outcome = Outcome { plan, failures: Vec::new() };
         for change in changes {
             let result = self.apply(&change);
             self.record();
             outcome.plan.changes.push(change.clone());
             if let Err(error) = result {
-                let hopeless = matches!(error, Error::Permission { .. });
+                let ends = hopeless(&error);
                 outcome.failures.push((change, error));
-                if hopeless {
+                if ends {
                     break;
                 }
             }

@@ -4,6 +4,8 @@
 //! and undoes. [`Rival`] is who else might be doing the same.
 
 mod keeper;
+#[cfg(test)]
+mod model_tests;
 mod plan;
 mod rival;
 mod routing;
