@@ -72,8 +72,10 @@ pub enum Error {
     #[error("{0}")]
     Managed(crate::auto::Rival),
 
-    /// Somebody else deletes endpoints as often as they are made.
-    #[error("something keeps deleting the endpoint {0}; find out what (another path manager?) and stop it")]
+    /// Somebody else deletes endpoints or their routing as often as they are made.
+    #[error(
+        "something keeps deleting the endpoint {0} or its routing; find out what (another path manager?) and stop it"
+    )]
     TakenAway(IpAddr),
 
     /// The kernel refused for another reason.

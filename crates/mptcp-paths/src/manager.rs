@@ -64,7 +64,8 @@ impl PathManager {
     /// # Errors
     /// [`Error::Permission`] without `CAP_NET_ADMIN`, [`Error::Exists`] if the address or the identifier is
     /// taken, [`Error::Refused`] for combinations that the kernel doesn't accept (a port without `signal`,
-    /// `signal` with `fullmesh`) and when there are 8 endpoints already.
+    /// `signal` with `fullmesh`) and when there are 8 endpoints already. [`Error::Lacks`] for `laminar` and `fullmesh` where the
+    /// kernel doesn't know them, for which it is read back; if that fails with another error the endpoint is there.
     pub fn add(&mut self, endpoint: &Endpoint) -> Result<(), Error> {
         let attributes = vec![Attribute::Endpoint(endpoint.clone())];
         match self.request(message::ADD_ADDR, attributes, 0) {

@@ -57,6 +57,7 @@ mod linux {
             ("what_is_left_of_another_keeper_is_adopted", what_is_left_of_another_keeper_is_adopted),
             ("what_fails_is_told_and_the_rest_is_done", what_fails_is_told_and_the_rest_is_done),
             ("who_keeps_deleting_endpoints_wins", who_keeps_deleting_endpoints_wins),
+            ("who_keeps_deleting_rules_wins", who_keeps_deleting_rules_wins),
         ])
     }
 
@@ -460,12 +461,21 @@ mod linux {
     fn who_keeps_deleting_endpoints_wins() -> Result {
         let bench = Bench::new()?;
         let mut other = bench.phone.path_manager()?;
+        gives_in(&bench, || Ok(other.flush()?))
+    }
+
+    fn who_keeps_deleting_rules_wins() -> Result {
+        gives_in(&Bench::new()?, delete_lab_rules)
+    }
+
+    /// That a keeper ends when somebody else does this after each of its looks.
+    fn gives_in(bench: &Bench, mut other: impl FnMut() -> Result + Send) -> Result {
         let start = Instant::now();
         bench.keep(|keeper| {
             while start.elapsed() < PATIENCE {
                 match keeper.look() {
-                    Ok(_) => other.flush()?,
-                    Err(Error::TakenAway(_)) => return Ok(()),
+                    Ok(_) => other()?,
+                    Err(Error::TakenAway(_)) => return undone(keeper).map(drop),
                     Err(error) => return Err(error.into()),
                 }
             }

@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 
 use super::plan::{Change, Made, Options, Owned, Plan, plan};
 use super::rival::rival;
-use crate::{Error, PathManager, Snapshot, SourceRoutes};
+use super::routing::SourceRouting;
+use crate::{Endpoint, Error, Limits, PathManager, Snapshot, SourceRoutes};
 
-/// After this many endpoints that somebody else deleted, with less than [`FORGIVEN`] between each two, the keeper gives in.
+/// After this many endpoints and routings that somebody else deleted, with less than [`FORGIVEN`] between each two, the keeper gives in.
 const PATIENCE: u32 = 5;
 const FORGIVEN: Duration = Duration::from_secs(60);
 
@@ -19,7 +20,9 @@ pub struct Keeper {
     routes: SourceRoutes,
     owned: Owned,
     journal: Option<Journal>,
-    /// How many endpoints somebody else deleted, and when that was last seen.
+    /// Routings whose rules were there: no kernel deletes those by itself.
+    standing: Vec<SourceRouting>,
+    /// How many endpoints and routings somebody else deleted, and when that was last seen.
     taken_away: u32,
     taken_at: Option<Instant>,
 }
@@ -58,7 +61,16 @@ impl Keeper {
         }
         let (manager, routes) = (PathManager::open()?, SourceRoutes::open()?);
         let owned = Owned::default();
-        Ok(Self { options, manager, routes, owned, journal: None, taken_away: 0, taken_at: None })
+        Ok(Self {
+            options,
+            manager,
+            routes,
+            owned,
+            journal: None,
+            standing: Vec::new(),
+            taken_away: 0,
+            taken_at: None,
+        })
     }
 
     /// Has `journal` told what there is to undo, before anything is added and after anything is deleted. Kept where a crash
@@ -73,11 +85,11 @@ impl Keeper {
     /// # Errors
     /// If the host can't be read; then nothing is taken over.
     pub fn adopt(&mut self, mut owned: Owned) -> Result<usize, Error> {
-        let host = Snapshot::read()?;
-        let (endpoints, limits) = (self.manager.endpoints()?, self.manager.limits()?);
+        let (host, endpoints, limits) = self.read()?;
         owned.endpoints.retain_mut(|made| made.find(&endpoints));
         owned.routings.retain(|routing| routing.is_there(&host));
         owned.limits = owned.limits.filter(|(_, set)| *set == limits);
+        self.standing = owned.routings.iter().filter(|routing| routing.has_rules(&host)).cloned().collect();
         self.owned = owned;
         self.record();
         Ok(self.owned.endpoints.len() + self.owned.routings.len())
@@ -88,9 +100,12 @@ impl Keeper {
     /// # Errors
     /// If the host can't be read.
     pub fn plan(&mut self) -> Result<Plan, Error> {
-        let host = Snapshot::read()?;
-        let (endpoints, limits) = (self.manager.endpoints()?, self.manager.limits()?);
+        let (host, endpoints, limits) = self.read()?;
         Ok(plan(&self.options, &self.owned, &host, &endpoints, limits))
+    }
+
+    fn read(&mut self) -> Result<(Snapshot, Vec<Endpoint>, Limits), Error> {
+        Ok((Snapshot::read()?, self.manager.endpoints()?, self.manager.limits()?))
     }
 
     /// Looks at the host and changes what has to be changed. Without `CAP_NET_ADMIN` the first change fails with
@@ -103,8 +118,9 @@ impl Keeper {
         if let Some(rival) = rival() {
             return Err(Error::Managed(rival));
         }
-        self.forget_lost()?;
-        let mut plan = self.plan()?;
+        let (host, endpoints, limits) = self.read()?;
+        self.forget_lost(&host, &endpoints)?;
+        let mut plan = plan(&self.options, &self.owned, &host, &endpoints, limits);
         let changes = std::mem::take(&mut plan.changes);
         let hopeless = |error: &Error| matches!(error, Error::Permission { .. });
         let outcome = self.carry_out(changes, plan, hopeless);
@@ -151,16 +167,24 @@ impl Keeper {
         }
     }
 
-    /// Endpoints of ours that somebody else has deleted are made again, but not for ever.
-    fn forget_lost(&mut self) -> Result<(), Error> {
-        let there = self.manager.endpoints()?;
+    /// What somebody else has deleted of ours is made again, but not for ever.
+    fn forget_lost(&mut self, host: &Snapshot, there: &[Endpoint]) -> Result<(), Error> {
         let (mut lost, mut address) = (0, None);
         self.owned.endpoints.retain_mut(|made| {
-            let found = made.find(&there);
+            let found = made.find(there);
             // One without an identifier was never seen.
             if !found && made.endpoint.id.is_some() {
                 lost += 1;
                 address = Some(made.endpoint.address);
+            }
+            found
+        });
+        self.standing.retain(|routing| self.owned.routings.contains(routing));
+        self.standing.retain(|routing| {
+            let found = routing.has_rules(host);
+            if !found {
+                lost += 1;
+                address = Some(routing.address);
             }
             found
         });
@@ -218,6 +242,7 @@ impl Keeper {
                     self.record();
                 }
                 self.routes.add(routing)?;
+                self.standing.push(routing.clone());
             }
             Change::DeleteRouting(routing) => {
                 self.routes.delete(routing)?;

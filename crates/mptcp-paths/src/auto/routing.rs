@@ -70,7 +70,12 @@ impl SourceRouting {
 
     /// Whether the host has all of it: links that go take routes along, and other programs clear rules away.
     fn is_whole(&self, host: &Snapshot) -> bool {
-        self.has_route(host) && self.rules().iter().all(|rule| host.rules.contains(rule))
+        self.has_route(host) && self.has_rules(host)
+    }
+
+    /// Whether the host has both of its rules.
+    pub(super) fn has_rules(&self, host: &Snapshot) -> bool {
+        self.rules().iter().all(|rule| host.rules.contains(rule))
     }
 
     /// Whether the host has any of it.
