@@ -60,7 +60,7 @@ pub(crate) fn way(snapshot: &Snapshot, source: IpAddr, destination: IpAddr, boun
                     Some(route) => match route.kind {
                         RouteKind::Unicast => {
                             let hop = route.hops.iter().find(|hop| {
-                                !hop.dead && bound.is_none_or(|index| hop.interface == Some(index))
+                                !hop.passed_by && bound.is_none_or(|index| hop.interface == Some(index))
                             });
                             if let Some((index, hop)) = hop.and_then(|hop| Some((hop.interface?, hop))) {
                                 return Way::Through(index, hop.gateway);
@@ -106,7 +106,7 @@ fn matches(
 fn in_table(snapshot: &Snapshot, table: u32, destination: IpAddr, bound: Option<u32>) -> Option<&Route> {
     let usable = |route: &&Route| {
         let ways = || {
-            let mut hops = route.hops.iter().filter(|hop| !hop.dead);
+            let mut hops = route.hops.iter().filter(|hop| !hop.passed_by);
             hops.any(|hop| bound.is_none_or(|index| hop.interface == Some(index)))
         };
         let family = route.destination.address.is_ipv4() == destination.is_ipv4();
@@ -154,6 +154,21 @@ mod tests {
         host.routes.retain(|route| !(route.is_default() && route.leaves_through(LTE)));
         assert_eq!(way(&host, source, world, Some(LTE)), Way::None);
         assert_eq!(way(&host, source, v4(10, 2, 0, 2), Some(LTE)), Way::Through(LTE, None));
+    }
+
+    #[test]
+    fn a_route_without_its_carrier_is_chosen_unless_the_kernel_is_told_otherwise() {
+        let mut host = two_links();
+        host.rules.retain(|rule| rule.from.is_none());
+        let (source, world) = (v4(10, 2, 0, 1), v4(198, 51, 100, 1));
+        let hops = |host: &mut Snapshot, set: fn(&mut crate::Hop)| {
+            let hops = host.routes.iter_mut().flat_map(|route| &mut route.hops);
+            hops.filter(|hop| hop.interface == Some(WIFI)).for_each(set);
+        };
+        hops(&mut host, |hop| hop.dead = true);
+        assert_eq!(way(&host, source, world, None).interface(), Some(WIFI));
+        hops(&mut host, |hop| hop.passed_by = true);
+        assert_eq!(way(&host, source, world, None).interface(), Some(LTE));
     }
 
     #[test]
