@@ -30,7 +30,7 @@ Examples:
 
 Exit codes:
     0  MPTCP works; there may be notes
-  120  MPTCP does not work: this host can't, or the connection to the URL is plain TCP
+  120  MPTCP does not work: this host can't, or the connection to the URL is plain TCP, or there is none
   121  MPTCP works, and something keeps it from being what it could be
   Others are errors of the doctor itself, as for mphttp get.";
 
