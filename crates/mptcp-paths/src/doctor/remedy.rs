@@ -3,7 +3,7 @@
 use std::fmt;
 use std::fs;
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use crate::{Endpoint, EndpointFlags, Error, Limits, PathManager};
@@ -283,9 +283,10 @@ impl fmt::Display for Action {
                 }
                 Ok(())
             }
-            // An address may be announced on several ports: only the identifier tells which is meant.
-            Action::DeleteEndpoint(Endpoint { id: Some(id), port: Some(_), .. }, _) => {
-                write!(f, "mphttp paths del {id}")
+            // An address may be announced on several ports. The identifier would tell them apart too, and may be another
+            // one's by the time that this is run.
+            Action::DeleteEndpoint(Endpoint { address, port: Some(port), .. }, _) => {
+                write!(f, "mphttp paths del {}", SocketAddr::new(*address, *port))
             }
             Action::DeleteEndpoint(endpoint, _) => write!(f, "mphttp paths del {}", endpoint.address),
             Action::SetLimits { to, .. } => write!(
@@ -389,12 +390,12 @@ mod tests {
     }
 
     #[test]
-    fn one_of_several_endpoints_at_an_address_is_named_by_its_number() {
+    fn one_of_several_endpoints_at_an_address_is_named_with_its_port() {
         let flags = EndpointFlags { signal: true, ..EndpointFlags::default() };
         let address = IpAddr::from([192, 0, 2, 7]);
         let endpoint = Endpoint { id: Some(3), port: Some(8443), ..Endpoint::new(address, flags) };
         let delete = Action::DeleteEndpoint(endpoint, None);
-        assert_eq!(delete.to_string(), "mphttp paths del 3");
+        assert_eq!(delete.to_string(), "mphttp paths del 192.0.2.7:8443");
         let back = delete.undo().map(|back| back.to_string());
         assert_eq!(back.as_deref(), Some("mphttp paths add 192.0.2.7 --signal --port 8443 --id 3"));
     }

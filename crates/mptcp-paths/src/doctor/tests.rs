@@ -210,7 +210,7 @@ fn flags_of_endpoints_are_looked_at() {
     let signal = with(EndpointFlags { signal: true, ..EndpointFlags::default() });
     assert_eq!(
         only(&signal, Code::EndpointSignalOnly).remedy.commands(),
-        ["mphttp paths del 2", "mphttp paths add 10.2.0.1 --subflow"]
+        ["mphttp paths del 10.2.0.1:9", "mphttp paths add 10.2.0.1 --subflow"]
     );
     // Most of those are a server's.
     let finding = only(&signal, Code::EndpointSignalOnly);
@@ -313,7 +313,7 @@ fn servers_are_judged_by_what_they_announce() {
     );
     assert_eq!(
         remedy.undo(),
-        ["mphttp paths del 10.2.0.1", "mphttp paths add 10.2.0.1 --subflow --signal --dev lte --id 1"]
+        ["mphttp paths del 10.2.0.1:8002", "mphttp paths add 10.2.0.1 --subflow --signal --dev lte --id 1"]
     );
     // Any listener that takes the address may be the one that clients connect to.
     facts.endpoints = Some(vec![announced.clone()]);
