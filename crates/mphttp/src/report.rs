@@ -8,6 +8,23 @@ use std::{
 
 use mptcp_socket::{Path, PathState, Spoken, Transport};
 use serde::Serialize;
+use url::Url;
+
+/// A URL as it may be written down and shown: without user, password and fragment. What is no URL stays as it is.
+#[must_use]
+pub fn public_url(url: &str) -> String {
+    Url::parse(url).map_or_else(|_| url.to_owned(), |url| without_credentials(&url))
+}
+
+/// The same of a URL that is one.
+pub(crate) fn without_credentials(url: &Url) -> String {
+    let mut url = url.clone();
+    // Neither can fail: only URLs without a host have no room for them.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    url.set_fragment(None);
+    url.into()
+}
 
 /// What a connection speaks, for programs.
 ///

@@ -15,6 +15,7 @@ use crate::{
     error_reporting::{Failure, say},
     exit::Exit,
     get::Signals,
+    runtime::block_on,
 };
 
 const ABOUT: &str = "\
@@ -90,11 +91,7 @@ pub(super) fn run(args: &AutoArgs, json: bool) -> anyhow::Result<()> {
     }
     // Before the first look: what happens after it is heard.
     let events = listen(None, HostEvents::open()?)?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("can't start the runtime")?;
-    runtime.block_on(async {
+    block_on(async {
         let signals = Signals::new().context("can't listen for signals")?;
         let outcome = tokio::select! {
             // To be ended is how it ends.
