@@ -9,7 +9,7 @@ use super::facts::{Counters, Facts, Role, Unseen};
 use super::lookup::{self, Way};
 use super::remedy::sysctl_path;
 use crate::auto::programs;
-use crate::{Error, PathManager, Settings, Snapshot};
+use crate::{Error, Interface, PathManager, Settings, Snapshot};
 
 impl Facts {
     /// Reads the network namespace of the calling thread, blocking. Sockets and transfers are left to the caller.
@@ -65,8 +65,11 @@ impl Facts {
     /// destination of its own.
     pub fn note_unknown_ways(&mut self) {
         const WHAT: &str = "which way the packets of a path take";
-        let is_unknown =
-            self.role == Role::Client && self.snapshot.as_ref().is_some_and(|host| self.is_open(host));
+        let is_unknown = self.role == Role::Client
+            && self
+                .snapshot
+                .as_ref()
+                .is_some_and(|host| host.interfaces.iter().any(|own| self.is_way_unknown(own)));
         if is_unknown && !self.unseen.iter().any(|unseen| unseen.what == WHAT) {
             self.unseen.push(Unseen {
                 what: WHAT.into(),
@@ -77,16 +80,16 @@ impl Facts {
         }
     }
 
-    fn is_open(&self, host: &Snapshot) -> bool {
-        host.interfaces.iter().filter(|interface| !interface.loopback && interface.is_usable()).any(
-            |interface| {
-                let mut addresses = interface.usable_addresses().map(|own| own.address);
-                addresses.any(|address| {
-                    let leads =
-                        |bound| lookup::way(host, address, self.destination(address.is_ipv4()), bound);
-                    self.concerns(address)
-                        && [None, Some(interface.index)].into_iter().any(|bound| leads(bound) == Way::Unknown)
-                })
+    /// Whether the rules leave open where packets from an interface's addresses go.
+    pub(super) fn is_way_unknown(&self, interface: &Interface) -> bool {
+        let Some(host) = self.snapshot.as_ref().filter(|_| !interface.loopback && interface.is_usable())
+        else {
+            return false;
+        };
+        interface.usable_addresses().map(|own| own.address).filter(|address| self.concerns(*address)).any(
+            |address| {
+                let leads = |bound| lookup::way(host, address, self.destination(address.is_ipv4()), bound);
+                [None, Some(interface.index)].into_iter().any(|bound| leads(bound) == Way::Unknown)
             },
         )
     }

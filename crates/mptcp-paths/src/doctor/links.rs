@@ -61,7 +61,8 @@ pub(super) fn judge(facts: &Facts, found: &mut Vec<Finding>) {
             Code::InterfaceDown | Code::NoCarrier | Code::NoRoute | Code::FamilyMissing | Code::Ipv6Disabled
         )
     };
-    if ways.len() == 1 && !found.iter().any(explained) {
+    let mut links = facts.snapshot.iter().flat_map(|snapshot| &snapshot.interfaces);
+    if ways.len() == 1 && !found.iter().any(explained) && !links.any(|link| facts.is_way_unknown(link)) {
         let name = ways.first().map(|way| way.interface.name.as_str()).unwrap_or_default();
         found.push(
             finding(
@@ -92,7 +93,8 @@ fn families(facts: &Facts, ways: &[WayOut<'_>], found: &mut Vec<Finding>) {
         if on_trial { !ways.iter().any(|way| way.interface.index == index) } else { !way_of(true) }
     };
     let anyone = ways_of(facts, [false, true]);
-    for other in others.iter().filter(lacks) {
+    // What can't be known is lacking nowhere.
+    for other in others.iter().filter(lacks).filter(|other| !facts.is_way_unknown(other.interface)) {
         let name = &other.interface.name;
         let severity = if on_trial { Severity::Warning } else { Severity::Note };
         if ipv6 && !anyone.is_empty() && facts.ipv6_disabled.contains(name) {
