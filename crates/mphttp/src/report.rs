@@ -204,4 +204,15 @@ mod tests {
         let own: SocketAddr = "[2001:db8::1]:80".parse().unwrap();
         assert_eq!(plain(own), own);
     }
+    #[test]
+    fn urls_are_shown_without_users_and_passwords() {
+        for (url, shown) in [
+            ("http://me:secret@host:8000/a?b=c#d", "http://host:8000/a?b=c"),
+            ("https://me@[::1]/", "https://[::1]/"),
+            ("http://host/a%20b", "http://host/a%20b"),
+            ("nonsense", "nonsense"),
+        ] {
+            assert_eq!(public_url(url), shown);
+        }
+    }
 }

@@ -16,7 +16,7 @@ pub const TESTS: Tests = &[
     ("reverse path filtering is strict", rp_filter),
     ("what all interfaces filter by is not the interface's own value", rp_filter_of_all),
     ("the rule for VRFs hides nothing", vrf_rule),
-    ("rules that only the kernel can follow are said", rule_for_users),
+    ("rules that only the kernel can follow are said", rule_for_ports),
     ("an endpoint that asks for nothing is not the server's fault", laminar_only),
     ("an interface is down", interface_down),
     ("an interface has no carrier", no_carrier),
@@ -115,9 +115,9 @@ fn vrf_rule() {
     clinic.heals("no-endpoints", "proven");
 }
 
-fn rule_for_users() {
+fn rule_for_ports() {
     let clinic = Clinic::new();
-    run_line(clinic.client(), "ip rule add uidrange 4000-4999 table main pref 1000");
+    run_line(clinic.client(), "ip rule add sport 4000-4999 table main pref 1000");
     clinic.endpoints(&[]);
     let said = clinic.doctor();
     // Nothing is made up about what can't be known.
@@ -125,7 +125,7 @@ fn rule_for_users() {
     let unseen = said.json["unseen"].as_array().unwrap();
     assert_eq!(unseen.len(), 1, "{}", said.json);
     assert!(unseen[0]["why"].as_str().unwrap().contains("ip rule"), "{}", said.json);
-    run_line(clinic.client(), "ip rule del uidrange 4000-4999 table main pref 1000");
+    run_line(clinic.client(), "ip rule del sport 4000-4999 table main pref 1000");
     clinic.heals("no-endpoints", "proven");
 }
 

@@ -38,7 +38,7 @@ pub(super) fn judge(facts: &Facts, found: &mut Vec<Finding>) {
                 Severity::Warning,
                 Certainty::Proven,
                 format!("{} is reached, and gives no answer: {why}", trial.server),
-                "without an answer nothing can be said about MPTCP on the way there; this host itself has it",
+                "without an answer nothing can be said about MPTCP on the way there",
                 Remedy::at(Place::Peer, "try again, or name a URL that is answered at once, as a file's is"),
             )
             .about(&trial.server),
