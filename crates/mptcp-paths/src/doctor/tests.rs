@@ -53,12 +53,12 @@ pub(super) fn two_links() -> Snapshot {
     host
 }
 
-pub(super) fn endpoint(link: u8) -> Endpoint {
+fn endpoint(link: u8) -> Endpoint {
     let flags = EndpointFlags { subflow: true, ..EndpointFlags::default() };
     Endpoint { id: Some(link), ..Endpoint::new(v4(10, link, 0, 1), flags) }
 }
 
-pub(super) fn healthy() -> Facts {
+fn healthy() -> Facts {
     let mut facts = Facts {
         socket: SocketAnswer::Made,
         loopback: Some(Outcome::Mptcp),
