@@ -87,7 +87,7 @@ class Probe:
     interface: str
     #: What it came to, as for the transfer.
     outcome: str
-    #: Why there was no connection.
+    #: Why nothing came of it; ``None`` if something did.
     error: str | None
 
 

@@ -12,13 +12,14 @@ use std::{
 
 use anyhow::Context;
 use clap::Args;
-use mphttp::{Client, Protocol, download::Paths};
+use mphttp::{Client, Protocol, download::Paths, report::public_url};
 
 use crate::{
     error_reporting::{Failure, exit_code, say},
     exit::Exit,
-    get::{Signals, progress::size, report::json_error},
+    get::{progress::size, report::json_error},
     picture,
+    runtime::block_on_until_signal,
 };
 use report::Report;
 use transfer::{Kind, Limits, Transfer};
@@ -34,8 +35,8 @@ pub struct BenchArgs {
     /// How long one transfer may last, in seconds, from the server's answer on.
     #[arg(long, value_name = "SECONDS", default_value = "4", value_parser = seconds)]
     seconds: Duration,
-    /// How many bytes one transfer may bring; 10M is understood.
-    #[arg(long, value_name = "SIZE", default_value = "100M", value_parser = crate::serve_uploads::size)]
+    /// How many bytes one transfer may bring, at least 1; 10M is understood.
+    #[arg(long, value_name = "SIZE", default_value = "100M", value_parser = bytes)]
     bytes: u64,
     /// The links of the striped transfers: `auto` (every interface with a default route), or interfaces by name.
     #[arg(long, value_name = "auto|NAME[,NAME]...", default_value = "auto", value_parser = paths)]
@@ -66,6 +67,13 @@ fn seconds(text: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(number).map_err(|_| wrong())
 }
 
+fn bytes(text: &str) -> Result<u64, String> {
+    match crate::serve_uploads::size(text)? {
+        0 => Err("give one byte or more".to_owned()),
+        bytes => Ok(bytes),
+    }
+}
+
 fn paths(text: &str) -> Result<Paths, String> {
     match text.parse() {
         Ok(Paths::Off) => Err("striping takes links: write auto, or interfaces by name".to_owned()),
@@ -90,20 +98,8 @@ fn bench(args: &BenchArgs) -> anyhow::Result<()> {
     let picture =
         args.svg.as_deref().map(|path| picture::unfinished(path).map(|file| (path, file))).transpose();
     let picture = picture.context(Failure::new(Exit::Write, "there can be no picture"))?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("can't start the runtime")?;
-    let outcome = runtime.block_on(async {
-        let signals = Signals::new().context("can't listen for signals")?;
-        tokio::select! {
-            biased;
-            exit = signals.any() => Err(Failure::silent(exit, "ended by a signal").into()),
-            transfers = rounds(args) => transfers,
-        }
-    });
-    runtime.shutdown_background();
-    let report = Report::new(&args.full_url(), args.rounds, args.limits(), outcome?);
+    let transfers = block_on_until_signal(rounds(args))?;
+    let report = Report::new(&public_url(&args.full_url()), args.rounds, args.limits(), transfers);
     if let Some((path, file)) = picture {
         let drawn = picture::finish(file, path, &report.picture());
         drawn.context(Failure::new(Exit::Write, "there is no picture"))?;
@@ -127,7 +123,8 @@ async fn rounds(args: &BenchArgs) -> anyhow::Result<Vec<Transfer>> {
     let count = u64::from(args.rounds) * Kind::ALL.len() as u64;
     if !args.quiet {
         say(format!(
-            "{count} transfers of at most {} s or {} each: at most {} in all",
+            // What is on its way when a limit is reached comes on top.
+            "{count} transfers of at most {} s or {} each: about {} in all",
             limits.time.as_secs_f64(),
             size(limits.bytes),
             size(limits.bytes.saturating_mul(count))
@@ -191,6 +188,8 @@ mod tests {
         for text in ["0", "0.1", "601", "inf", "nan", "x"] {
             assert!(seconds(text).is_err(), "{text}");
         }
+        assert_eq!(bytes("10M"), Ok(10_000_000));
+        assert!(bytes("0").is_err() && bytes("x").is_err());
         assert!(paths("off").is_err() && paths("a,,b").is_err());
         assert_eq!(paths("wlan0,wwan0"), Ok(Paths::Interfaces(vec!["wlan0".into(), "wwan0".into()])));
     }

@@ -29,6 +29,7 @@ use report::{Finished, Head};
 use crate::{
     error_reporting::{Failure, exit_code, say},
     exit::Exit,
+    runtime::block_on_until_signal,
 };
 
 /// How often the display looks at the connection.
@@ -65,29 +66,13 @@ fn fetch(args: &GetArgs) -> anyhow::Result<()> {
     } else {
         (Some(args.request(&client)?), None)
     };
-    // One thread: a transfer keeps one core busy at most, and threads would only hand it around.
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("can't start the runtime")?;
-    let outcome = runtime.block_on(async {
-        // Before there is anything to clean up.
-        let signals = Signals::new().context("can't listen for signals")?;
-        tokio::select! {
-            biased;
-            exit = signals.any() => Err(Failure::silent(exit, "ended by a signal").into()),
-            outcome = async {
-                match (download, request) {
-                    (Some(download), _) => download::transfer(args, download, target).await,
-                    (None, Some(request)) => transfer(args, request, target).await,
-                    (None, None) => Ok(()),
-                }
-            } => outcome,
+    block_on_until_signal(async {
+        match (download, request) {
+            (Some(download), _) => download::transfer(args, download, target).await,
+            (None, Some(request)) => transfer(args, request, target).await,
+            (None, None) => Ok(()),
         }
-    });
-    // A resolver that still waits must not keep the program.
-    runtime.shutdown_background();
-    outcome
+    })
 }
 
 /// Lets the libraries say what they do.

@@ -16,6 +16,7 @@ mod get;
 mod looks;
 mod paths;
 mod picture;
+mod runtime;
 mod serve;
 mod serve_uploads;
 mod top;

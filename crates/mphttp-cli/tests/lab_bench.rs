@@ -29,6 +29,7 @@ fn main() -> ExitCode {
         ("links that MPTCP does not use are said", no_endpoints),
         ("a picture appears whole or not at all", pictures),
         ("what can't be measured is an error", errors),
+        ("what the URL says of users is not told", credentials),
     ])
 }
 
@@ -203,6 +204,20 @@ fn pictures() {
     let output = run(&bench, "big", &["--svg", "/nowhere/bench.svg"]);
     assert_eq!(output.status.code(), Some(23), "{}", text(&output.stderr));
     assert!(start.elapsed() < Duration::from_secs(3));
+}
+
+fn credentials() {
+    let bench = Bench::two_links();
+    bench.file("small", 300_000);
+    let _serving = bench.serve(&[]);
+    let url = bench.url("small");
+    let mut command = Command::new(mphttp());
+    command.args(["bench", "--rounds", "1", "--json"]).arg(url.replace("http://", "http://me:secret@"));
+    command.env_remove("MPHTTP_PROTOCOL").env("no_proxy", "*");
+    let output = bench.client.run(|| command.output()).unwrap().unwrap();
+    assert_eq!(json(&output)["url"], url);
+    let told = text(&output.stdout) + &text(&output.stderr);
+    assert!(!told.contains("secret"), "{told}");
 }
 
 fn errors() {

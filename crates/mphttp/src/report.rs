@@ -8,6 +8,23 @@ use std::{
 
 use mptcp_socket::{Path, PathState, Spoken, Transport};
 use serde::Serialize;
+use url::Url;
+
+/// A URL as it may be written down and shown: without user, password and fragment. What is no URL stays as it is.
+#[must_use]
+pub fn public_url(url: &str) -> String {
+    Url::parse(url).map_or_else(|_| url.to_owned(), |url| without_credentials(&url))
+}
+
+/// The same of a URL that is one.
+pub(crate) fn without_credentials(url: &Url) -> String {
+    let mut url = url.clone();
+    // Neither can fail: only URLs without a host have no room for them.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    url.set_fragment(None);
+    url.into()
+}
 
 /// What a connection speaks, for programs.
 ///
@@ -186,5 +203,16 @@ mod tests {
         assert_eq!(plain(mapped).to_string(), "192.0.2.1:80");
         let own: SocketAddr = "[2001:db8::1]:80".parse().unwrap();
         assert_eq!(plain(own), own);
+    }
+    #[test]
+    fn urls_are_shown_without_users_and_passwords() {
+        for (url, shown) in [
+            ("http://me:secret@host:8000/a?b=c#d", "http://host:8000/a?b=c"),
+            ("https://me@[::1]/", "https://[::1]/"),
+            ("http://host/a%20b", "http://host/a%20b"),
+            ("nonsense", "nonsense"),
+        ] {
+            assert_eq!(public_url(url), shown);
+        }
     }
 }

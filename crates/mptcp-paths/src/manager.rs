@@ -15,6 +15,7 @@ use crate::{Endpoint, Error, FlagChange, Limits, ManagerKind, Settings};
 // Of Linux on x86, ARM, RISC-V and nearly all others, whose names std has no kind for.
 const EBUSY: i32 = 16;
 const EEXIST: i32 = 17;
+const EINVAL: i32 = 22;
 const ERANGE: i32 = 34;
 const EOPNOTSUPP: i32 = 95;
 
@@ -67,8 +68,7 @@ impl PathManager {
     /// `signal` with `fullmesh`) and when there are 8 endpoints already. [`Error::Lacks`] for `laminar` and `fullmesh` where the
     /// kernel doesn't know them, for which it is read back; if that fails with another error the endpoint is there.
     pub fn add(&mut self, endpoint: &Endpoint) -> Result<(), Error> {
-        let attributes = vec![Attribute::Endpoint(endpoint.clone())];
-        match self.request(message::ADD_ADDR, attributes, 0) {
+        match self.try_add(endpoint) {
             Err(netlink::Error::Refused { source, message })
                 if matches!(source.raw_os_error(), Some(EEXIST | EBUSY)) =>
             {
@@ -97,6 +97,25 @@ impl PathManager {
             }
         }
         Ok(())
+    }
+
+    /// The kernel replaces an endpoint that it has made for an address itself, when a connection came by way of it, only by
+    /// one that takes over its identifier.
+    fn try_add(&mut self, endpoint: &Endpoint) -> Result<Vec<Attribute>, netlink::Error> {
+        let attributes = || vec![Attribute::Endpoint(endpoint.clone())];
+        let added = self.request(message::ADD_ADDR, attributes(), 0);
+        let is_in_place = |own: &Endpoint| own.flags.implicit && own.is_at(endpoint);
+        match &added {
+            Err(netlink::Error::Refused { source, .. })
+                if source.raw_os_error() == Some(EINVAL) && endpoint.id.is_some() =>
+            {
+                let there = self.endpoints().ok().into_iter().flatten().find(is_in_place);
+                let Some(id) = there.and_then(|own| own.id) else { return added };
+                self.request(message::DEL_ADDR, vec![Attribute::EndpointId(id)], 0)?;
+                self.request(message::ADD_ADDR, attributes(), 0)
+            }
+            _ => added,
+        }
     }
 
     /// The endpoint with this identifier.

@@ -285,7 +285,7 @@ pub(crate) fn rule(message: &RuleMessage, ipv6: bool) -> Rule {
             | RuleAttribute::SourcePortRange(_)
             | RuleAttribute::DestinationPortRange(_)
             | RuleAttribute::UidRange(_) => rule.has_more = true,
-            RuleAttribute::L3MDev(true) => rule.has_more = true,
+            RuleAttribute::L3MDev(true) => (rule.vrf, rule.has_more) = (true, true),
             RuleAttribute::TunId(number) if *number != 0 => rule.has_more = true,
             _ => {}
         }

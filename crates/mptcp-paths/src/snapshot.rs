@@ -253,6 +253,9 @@ pub struct Rule {
     pub inverted: bool,
     /// Whether it has conditions that are not told here: users, ports, protocols, a type of service, a VRF.
     pub has_more: bool,
+    /// Whether it is for sockets of a VRF only (`l3mdev`, `Documentation/networking/vrf.rst`): those that are bound to it, or
+    /// to an interface in it.
+    pub vrf: bool,
 }
 
 /// What a [`Rule`] does with the packets it is for.
@@ -407,6 +410,7 @@ impl Default for Rule {
             suppress_prefix_length: None,
             inverted: false,
             has_more: false,
+            vrf: false,
         }
     }
 }

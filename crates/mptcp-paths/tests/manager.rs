@@ -20,6 +20,7 @@ mod linux {
     use std::process::{Command, ExitCode};
 
     use crate::support::{Result, Test};
+    use mptcp_paths::doctor::Action;
     use mptcp_paths::{Endpoint, EndpointFlags, Error, Limits, PathManager};
     use netlab::Lab;
 
@@ -41,6 +42,11 @@ mod linux {
             ("limits_are_set_and_bounded", limits_are_set_and_bounded),
             ("refusals_carry_the_kernels_words", refusals_carry_the_kernels_words),
             ("it_belongs_to_the_namespace_it_was_opened_in", it_belongs_to_the_namespace_it_was_opened_in),
+            ("changes_are_made_all_or_none", changes_are_made_all_or_none),
+            (
+                "the_identifier_of_what_has_gone_is_another_ones",
+                the_identifier_of_what_has_gone_is_another_ones,
+            ),
         ];
         if is_root {
             // Anyone else is root of the namespace soon, and has nobody to become.
@@ -216,6 +222,48 @@ mod linux {
         here.add(&Endpoint::new(IpAddr::from([192, 0, 2, 1]), EndpointFlags::SUBFLOW))?;
         assert_eq!(here.endpoints()?.len(), 1);
         assert_eq!(there.endpoints()?, []);
+        Ok(())
+    }
+
+    fn changes_are_made_all_or_none() -> Result {
+        let host = Lab::new()?.host("host")?;
+        let mut manager = host.path_manager()?;
+        let both = EndpointFlags { signal: true, ..EndpointFlags::SUBFLOW };
+        manager.add(&Endpoint { id: Some(7), ..Endpoint::new(IpAddr::from([192, 0, 2, 1]), both) })?;
+        let (endpoints, limits) = (manager.endpoints()?, manager.limits()?);
+        let endpoint = endpoints.first().ok_or("no endpoint")?.clone();
+        // What the kernel doesn't take: a port with the flag subflow.
+        let refused = Endpoint { id: None, port: Some(8443), ..endpoint.clone() };
+        let to = Limits { subflows: 8, add_addr_accepted: 8 };
+        let changes = [
+            Action::SetLimits { to, from: Some(limits) },
+            Action::DeleteEndpoint(endpoint, None),
+            Action::AddEndpoint(refused, None),
+        ];
+        let halfway = host.run(|| Action::apply_all(&changes))?.err().ok_or("all was done")?;
+        assert!(matches!(halfway.error, Error::Refused { .. }), "{halfway:?}");
+        assert_eq!(halfway.done, []);
+        assert_eq!((manager.endpoints()?, manager.limits()?), (endpoints, limits));
+        // Where something can't be taken back, that is said.
+        let blind = [Action::SetLimits { to, from: None }, changes[2].clone()];
+        let halfway = host.run(|| Action::apply_all(&blind))?.err().ok_or("all was done")?;
+        assert_eq!((halfway.done.as_slice(), manager.limits()?), (&blind[..1], to));
+        Ok(())
+    }
+
+    fn the_identifier_of_what_has_gone_is_another_ones() -> Result {
+        let host = Lab::new()?.host("host")?;
+        let mut manager = host.path_manager()?;
+        let numbered = |last| Endpoint {
+            id: Some(3),
+            ..Endpoint::new(IpAddr::from([192, 0, 2, last]), EndpointFlags::SUBFLOW)
+        };
+        manager.add(&numbered(2))?;
+        let there = manager.endpoints()?;
+        host.run(|| Action::DeleteEndpoint(numbered(1), None).apply())??;
+        assert_eq!(manager.endpoints()?, there);
+        host.run(|| Action::DeleteEndpoint(numbered(2), None).apply())??;
+        assert_eq!(manager.endpoints()?, []);
         Ok(())
     }
 

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::{fmt, io};
 
+use mptcp_paths::doctor::Counters;
 use mptcp_paths::{Endpoint, Limits, PathManager};
 
 use crate::error::{Doing, Error};
@@ -134,7 +135,7 @@ impl Host {
             let mut counters = BTreeMap::new();
             for file in ["/proc/thread-self/net/netstat", "/proc/thread-self/net/snmp"] {
                 let text = fs::read_to_string(file).doing("read the network counters")?;
-                collect_counters(&text, &mut counters);
+                counters.extend(Counters::parse(&text).0);
             }
             Ok(counters)
         })?
@@ -228,36 +229,9 @@ fn require(name: &str, value: &str) -> Result<(), Error> {
     if read_sysctl(name)? == value { Ok(()) } else { write_sysctl(name, value) }
 }
 
-// Pairs of lines: "TcpExt: NameOne NameTwo …" and "TcpExt: 1 2 …".
-fn collect_counters(text: &str, counters: &mut BTreeMap<String, u64>) {
-    let mut lines = text.lines();
-    while let (Some(names), Some(values)) = (lines.next(), lines.next()) {
-        let (Some((section, names)), Some((_, values))) = (names.split_once(':'), values.split_once(':'))
-        else {
-            continue;
-        };
-        for (name, value) in names.split_ascii_whitespace().zip(values.split_ascii_whitespace()) {
-            if let Ok(value) = value.parse() {
-                counters.insert(format!("{section}{name}"), value);
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn counters_are_named_as_nstat_names_them() {
-        let mut counters = BTreeMap::new();
-        collect_counters(
-            "Tcp: MaxConn ActiveOpens\nTcp: -1 7\nMPTcpExt: MPCapableSYNRX\nMPTcpExt: 3\n",
-            &mut counters,
-        );
-        let expected = [("MPTcpExtMPCapableSYNRX".to_owned(), 3), ("TcpActiveOpens".to_owned(), 7)];
-        assert_eq!(counters, BTreeMap::from(expected));
-    }
 
     #[test]
     fn a_sysctl_with_slashes_keeps_its_dots() {

@@ -7,6 +7,7 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 mod fallback;
+mod guard;
 mod http;
 mod layer;
 mod load;
@@ -45,6 +46,9 @@ enum Bench {
     /// Send many requests and print what came of it: a client in the bench `http`
     #[command(hide = true)]
     Load(load::Args),
+    /// Run a server until stdin ends
+    #[command(hide = true)]
+    Guard(guard::Args),
 }
 
 fn main() -> ExitCode {
@@ -58,8 +62,8 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli) -> Result<()> {
-    // Measurements begin in an empty network, of which loopback is all; the load runs in the network of its measurement.
-    if !matches!(cli.bench, Bench::Load(_)) {
+    // Measurements begin in an empty network, of which loopback is all; the load, and the servers, are in that of theirs.
+    if !matches!(cli.bench, Bench::Load(_) | Bench::Guard(_)) {
         netlab::enter()?;
     }
     match &cli.bench {
@@ -69,5 +73,6 @@ fn run(cli: &Cli) -> Result<()> {
         Bench::Situations(args) => situations::run(args, cli.quick, &cli.out),
         Bench::Python(args) => python::run(args, cli.quick)?.write(&cli.out, "python"),
         Bench::Load(args) => load::run(args),
+        Bench::Guard(args) => guard::run(args),
     }
 }

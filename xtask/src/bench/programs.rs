@@ -13,6 +13,7 @@ use mphttp::Protocol;
 use netlab::Host;
 use serde::Deserialize;
 
+use crate::guard::guarded;
 use crate::load::Outcome;
 
 /// Where the two programs are.
@@ -48,7 +49,6 @@ pub enum Place<'a> {
 
 impl Place<'_> {
     fn spawn(self, mut command: Command) -> Result<Child> {
-        command.stdin(Stdio::null());
         let shown = format!("{command:?}");
         match self {
             Self::Here => command.spawn(),
@@ -66,18 +66,18 @@ impl Place<'_> {
     }
 }
 
-/// A running server, ended when dropped.
+/// A running server, ended when dropped, or when this program is ended.
 pub struct Server {
     pub who: Who,
     pub protocol: Protocol,
     port: u16,
-    child: Child,
+    guard: Child,
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        drop(self.guard.stdin.take());
+        let _ = self.guard.wait();
     }
 }
 
@@ -109,7 +109,7 @@ impl Paths {
         place: Place<'_>,
     ) -> Result<Server> {
         let protocol_word = protocol.to_string();
-        let mut command = match who {
+        let command = match who {
             Who::Mphttp => {
                 let mut command = Command::new(&self.mphttp);
                 command.arg("serve").arg(directory).args(["--bind", "0.0.0.0", "--protocol", &protocol_word]);
@@ -131,11 +131,10 @@ impl Paths {
                 command
             }
         };
-        command.stdout(Stdio::null());
-        let mut server = Server { who, protocol, port, child: place.spawn(command)? };
+        let mut server = Server { who, protocol, port, guard: place.spawn(guarded(&command)?)? };
         let begun = Instant::now();
         while !place.connects(SocketAddr::from(([127, 0, 0, 1], port)))? {
-            if let Some(status) = server.child.try_wait()? {
+            if let Some(status) = server.guard.try_wait()? {
                 bail!("the server of {who} ended at once: {status}");
             }
             ensure!(begun.elapsed() < Duration::from_secs(10), "the server of {who} doesn't answer");
@@ -237,7 +236,7 @@ pub struct SharedFile {
 }
 
 fn piped(mut command: Command) -> Command {
-    command.stdout(Stdio::piped());
+    command.stdin(Stdio::null()).stdout(Stdio::piped());
     command
 }
 

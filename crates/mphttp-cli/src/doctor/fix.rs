@@ -3,7 +3,7 @@
 use std::io::{self, BufRead, IsTerminal, Write};
 
 use anyhow::Context;
-use mphttp::doctor::{Action, Finding, Severity};
+use mphttp::doctor::{Action, Finding, Halfway, Severity};
 use serde::Serialize;
 
 use crate::{
@@ -19,7 +19,7 @@ pub struct Fixed {
     pub commands: Vec<String>,
     /// What takes it back, in its order.
     pub undo: Vec<String>,
-    /// Why the last one could not be done; null if all were.
+    /// Why one could not be done, after which those before it were taken back; null if all were.
     pub error: Option<String>,
 }
 
@@ -61,6 +61,9 @@ fn agreed(finding: &Finding, wanted: &[Action]) -> anyhow::Result<bool> {
     for action in wanted {
         let _ = writeln!(stderr, "    {action}");
     }
+    if wanted.iter().any(|action| matches!(action, Action::DeleteEndpoint(..))) {
+        let _ = writeln!(stderr, "Connections lose the paths that they have from a deleted endpoint now.");
+    }
     let _ = write!(stderr, "Do this? [y/N] ");
     let _ = stderr.flush();
     let mut answer = String::new();
@@ -69,18 +72,16 @@ fn agreed(finding: &Finding, wanted: &[Action]) -> anyhow::Result<bool> {
 }
 
 fn one(finding: &Finding, wanted: Vec<Action>, made: &mut Vec<Action>) -> Fixed {
-    let mut fixed =
-        Fixed { code: finding.code.as_str(), commands: Vec::new(), undo: Vec::new(), error: None };
-    for action in wanted {
-        if let Err(error) = action.apply() {
-            fixed.error = Some(error.to_string());
-            break;
-        }
-        fixed.commands.push(action.to_string());
-        if let Some(back) = action.undo() {
-            fixed.undo.insert(0, back.to_string());
-        }
-        made.push(action);
-    }
+    let (done, error) = match Action::apply_all(&wanted) {
+        Ok(()) => (wanted, None),
+        Err(Halfway { error, done, .. }) => (done, Some(error.to_string())),
+    };
+    let fixed = Fixed {
+        code: finding.code.as_str(),
+        commands: done.iter().map(ToString::to_string).collect(),
+        undo: done.iter().rev().filter_map(Action::undo).map(|back| back.to_string()).collect(),
+        error,
+    };
+    made.extend(done);
     fixed
 }

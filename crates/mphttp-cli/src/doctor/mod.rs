@@ -8,7 +8,7 @@ use std::{fs, path::PathBuf};
 use anyhow::Context;
 use clap::Args;
 use mphttp::{
-    Client, Error,
+    Client,
     doctor::{Doctor, Examination, Report, Verdict},
 };
 use serde::Serialize;
@@ -17,6 +17,7 @@ use crate::{
     error_reporting::{Failure, exit_code},
     exit::Exit,
     get::report::{json_error, print},
+    runtime::block_on,
 };
 
 /// The end of `--help`.
@@ -30,7 +31,7 @@ Examples:
 
 Exit codes:
     0  MPTCP works; there may be notes
-  120  MPTCP does not work: this host can't, or the connection to the URL is plain TCP
+  120  MPTCP does not work: this host can't, or the connection to the URL is plain TCP, or there is none
   121  MPTCP works, and something keeps it from being what it could be
   Others are errors of the doctor itself, as for mphttp get.";
 
@@ -138,12 +139,5 @@ fn examine(args: &DoctorArgs) -> anyhow::Result<Examination> {
     if let Some(url) = &args.url {
         doctor = doctor.url(if url.contains("://") { url.clone() } else { format!("http://{url}") });
     }
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("can't start the runtime")?;
-    let outcome = runtime.block_on(doctor.examine());
-    // A resolver that still waits must not keep the program.
-    runtime.shutdown_background();
-    outcome.map_err(|error: Error| error.into())
+    block_on(async { Ok(doctor.examine().await?) })
 }

@@ -38,8 +38,14 @@ fn describe(examination: &Examination) -> String {
     let mut text = String::new();
     let worth = findings.iter().filter(|finding| finding.severity > Severity::Note).count();
     let count = |number: usize, noun: &str| format!("{number} {noun}{}", if number == 1 { "" } else { "s" });
+    let outcome = examination.facts.trial.as_ref().and_then(|trial| trial.outcome.as_ref());
+    let unanswered = matches!(outcome, Some(Outcome::Failed(_)));
     text.push_str(&match examination.verdict() {
         Verdict::NoMptcp => format!("MPTCP does not work: {}.\n", count(worth, "finding")),
+        // Whether it works on the way to the URL could not be seen.
+        Verdict::Findings if unanswered => {
+            format!("MPTCP works on this host, with {}.\n", count(worth, "finding"))
+        }
         Verdict::Findings => format!("MPTCP works, with {}.\n", count(worth, "finding")),
         _ if findings.is_empty() => "MPTCP works; nothing is wrong.\n".to_owned(),
         _ => format!("MPTCP works; {}.\n", count(findings.len(), "note")),
@@ -92,7 +98,7 @@ fn transfer(trial: &Trial) -> String {
     let mut text = String::new();
     let spoken = match &trial.outcome {
         Some(Outcome::Mptcp) => "MPTCP",
-        Some(Outcome::NoConnection(_)) => return text,
+        Some(outcome) if outcome.error().is_some() => return text,
         Some(_) => "TCP",
         None => "a protocol that this kernel can't tell",
     };
@@ -119,6 +125,7 @@ fn transfer(trial: &Trial) -> String {
         let what = match &probe.outcome {
             Outcome::Mptcp => "MPTCP".to_owned(),
             Outcome::NoConnection(_) => "no connection".to_owned(),
+            Outcome::Failed(_) => "no answer".to_owned(),
             other => format!("TCP ({})", other.as_str()),
         };
         text.push_str(&format!("  {:<15} alone: {what}\n", probe.interface));

@@ -17,6 +17,7 @@ use crate::{
     error_reporting::{Failure, report, say},
     exit::Exit,
     get::Signals,
+    runtime::block_on,
 };
 
 const ABOUT: &str = "\
@@ -100,11 +101,7 @@ pub(super) fn run(args: &AutoArgs, json: bool) -> anyhow::Result<()> {
             None => Ok(()),
         };
     }
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("can't start the runtime")?;
-    runtime.block_on(async {
+    block_on(async {
         // Before anything is taken over: who ends it then finds it undone.
         let signals = Signals::new().context("can't listen for signals")?;
         take_over(&mut auto.keeper)?;

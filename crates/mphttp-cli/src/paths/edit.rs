@@ -45,8 +45,8 @@ pub(super) struct AddArgs {
 /// Options of `mphttp paths set`.
 #[derive(Args, Debug)]
 pub(super) struct SetArgs {
-    /// The endpoint's number, or its address.
-    #[arg(value_name = "ID|ADDR")]
+    /// The endpoint's number, or its address, with the port if it has one and others have the address.
+    #[arg(value_name = "ID|ADDR[:PORT]")]
     which: Named,
     #[command(flatten)]
     changes: Changes,
@@ -91,8 +91,8 @@ struct Changes {
 /// Options of `mphttp paths del`.
 #[derive(Args, Debug)]
 pub(super) struct DelArgs {
-    /// The endpoints' numbers, or their addresses.
-    #[arg(value_name = "ID|ADDR", required_unless_present = "all")]
+    /// The endpoints' numbers, or their addresses, with the port if one has a port and others have the address.
+    #[arg(value_name = "ID|ADDR[:PORT]", required_unless_present = "all")]
     which: Vec<Named>,
     /// Delete every endpoint.
     #[arg(long, conflicts_with = "which")]

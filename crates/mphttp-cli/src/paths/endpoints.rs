@@ -1,17 +1,19 @@
 //! What people call endpoints and addresses on the command line: an identifier, an address, an interface.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
 use mptcp_paths::{Endpoint, Interface, Snapshot};
 
 use crate::{error_reporting::Failure, exit::Exit};
 
-/// An endpoint that there is: `2` or `192.0.2.7`.
+/// An endpoint that there is: `2`, `192.0.2.7` or `192.0.2.7:8443`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Named {
     Id(u8),
     Address(IpAddr),
+    /// An address and the port that is announced with it.
+    Port(SocketAddr),
 }
 
 impl FromStr for Named {
@@ -21,9 +23,12 @@ impl FromStr for Named {
         if let Ok(address) = text.parse() {
             return Ok(Self::Address(address));
         }
+        if let Ok(address) = text.parse() {
+            return Ok(Self::Port(address));
+        }
         match text.parse() {
             Ok(id @ 1..) => Ok(Self::Id(id)),
-            _ => Err("give an endpoint's number (1 to 255) or its address".to_owned()),
+            _ => Err("give an endpoint's number (1 to 255), its address, or ADDR:PORT".to_owned()),
         }
     }
 }
@@ -34,11 +39,19 @@ impl Named {
         let is_it = |endpoint: &&Endpoint| match self {
             Self::Id(id) => endpoint.id == Some(id),
             Self::Address(address) => endpoint.address == address,
+            Self::Port(address) => endpoint.address == address.ip() && endpoint.port == Some(address.port()),
         };
-        let found: Vec<_> = endpoints.iter().filter(is_it).collect();
+        let mut found: Vec<_> = endpoints.iter().filter(is_it).collect();
+        // The address alone is the whole name of one of them at most.
+        if found.len() > 1
+            && let Some(alone) = found.iter().position(|endpoint| endpoint.port.is_none())
+        {
+            found = vec![found.swap_remove(alone)];
+        }
         let name = match self {
             Self::Id(id) => id.to_string(),
             Self::Address(address) => address.to_string(),
+            Self::Port(address) => address.to_string(),
         };
         match found[..] {
             [endpoint] => Ok(endpoint),
@@ -108,5 +121,12 @@ mod tests {
         assert!(Named::Id(3).find(&endpoints).is_err());
         assert!(Named::Address(address).find(&endpoints).unwrap_err().to_string().contains("several"));
         assert_eq!(Named::Address(address).find(&endpoints[..1]).unwrap(), &endpoints[0]);
+        let named = |text: &str| text.parse::<Named>().unwrap();
+        assert_eq!(named("192.0.2.7:2").find(&endpoints).unwrap(), &endpoints[1]);
+        assert!(named("192.0.2.7:3").find(&endpoints).is_err());
+        assert!(matches!(named("[fd00::1]:443"), Named::Port(_)));
+        // Without a port it is the one without a port, where there is one.
+        let endpoints = [endpoint(1, Some(1)), endpoint(2, None)];
+        assert_eq!(Named::Address(address).find(&endpoints).unwrap(), &endpoints[1]);
     }
 }

@@ -14,7 +14,7 @@ use tokio::sync::mpsc::Receiver;
 
 use super::listen::{Heard, listen};
 use super::{print, print_json};
-use crate::{access_log::RFC3339, error_reporting::say, get::Signals};
+use crate::{access_log::RFC3339, error_reporting::say, get::Signals, runtime::block_on};
 
 const CLOCK: &[BorrowedFormatItem<'_>] = format_description!("[hour]:[minute]:[second].[subsecond digits:3]");
 
@@ -43,11 +43,7 @@ pub(super) fn run(json: bool) -> anyhow::Result<()> {
     // What came before is known by now, and what comes from now on is heard.
     let names = Snapshot::read()?.interfaces.into_iter().map(|known| (known.index, known.name)).collect();
     let events = listen(paths, host)?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("can't start the runtime")?;
-    runtime.block_on(async {
+    block_on(async {
         let signals = Signals::new().context("can't listen for signals")?;
         let mut watch = Watch { names, json };
         tokio::select! {

@@ -18,7 +18,7 @@ use super::{
     board::{Board, Order},
     screen::Screen,
 };
-use crate::{error_reporting::Failure, get::Signals};
+use crate::runtime::block_on_until_signal;
 
 /// How long the thread for keys can be deaf to the end.
 const KEYS_LOOK: Duration = Duration::from_millis(100);
@@ -57,24 +57,12 @@ impl Drop for Restored {
 
 /// Shows the connections until somebody has seen enough.
 pub fn run(reader: Reader, order: Order, interval: Duration) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("can't start the runtime")?;
-    let outcome = runtime.block_on(async {
-        // Before there is a terminal to give back.
-        let signals = Signals::new().context("can't listen for signals")?;
+    block_on_until_signal(async {
         let (tell, keys) = mpsc::channel(16);
         let mut terminal = Restored::new()?;
         std::thread::spawn(move || listen(&tell));
-        tokio::select! {
-            biased;
-            exit = signals.any() => Err(Failure::silent(exit, "ended by a signal").into()),
-            outcome = show(&mut terminal.0, reader, order, interval, keys) => outcome,
-        }
-    });
-    runtime.shutdown_background();
-    outcome
+        show(&mut terminal.0, reader, order, interval, keys).await
+    })
 }
 
 /// Hands on what the terminal tells, until nobody listens any more.

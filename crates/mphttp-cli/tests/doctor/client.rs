@@ -2,7 +2,7 @@
 
 use mptcp_paths::{Endpoint, EndpointFlags};
 
-use crate::clinic::{Clinic, SIGNAL, SUBFLOW, Tests, run_commands};
+use crate::clinic::{Clinic, SIGNAL, SUBFLOW, Tests, run_commands, run_line, shell};
 
 pub const TESTS: Tests = &[
     ("no endpoint is set", no_endpoints),
@@ -14,6 +14,10 @@ pub const TESTS: Tests = &[
     ("packets of the second path leave by the first", route_wrong_interface),
     ("no rule leads to the second link's routes", no_route),
     ("reverse path filtering is strict", rp_filter),
+    ("what all interfaces filter by is not the interface's own value", rp_filter_of_all),
+    ("the rule for VRFs hides nothing", vrf_rule),
+    ("rules that only the kernel can follow are said", rule_for_ports),
+    ("an endpoint that asks for nothing is not the server's fault", laminar_only),
     ("an interface is down", interface_down),
     ("an interface has no carrier", no_carrier),
     ("an interface's MTU is too small", mtu_small),
@@ -84,6 +88,59 @@ fn rp_filter() {
     clinic.heals("rp-filter", "proven");
 }
 
+fn rp_filter_of_all() {
+    let clinic = Clinic::new();
+    let lte = &clinic.bench.links[1];
+    lte.drop_source_rules(clinic.client()).unwrap();
+    let interface = Some(lte.interface_index(clinic.client()).unwrap());
+    clinic.endpoints(&[Endpoint { interface, ..clinic.endpoint(1, SUBFLOW) }]);
+    clinic.client().sysctl("net.ipv4.conf.lte.rp_filter", "0").unwrap();
+    clinic.client().sysctl("net.ipv4.conf.all.rp_filter", "1").unwrap();
+    let said = clinic.doctor();
+    let finding = said.finding("rp-filter");
+    run_commands(clinic.client(), finding);
+    clinic.assert_well();
+    for command in finding["undo"].as_array().unwrap() {
+        run_line(clinic.client(), command.as_str().unwrap());
+    }
+    assert_eq!(clinic.client().sysctl_get("net.ipv4.conf.lte.rp_filter").unwrap(), "0");
+}
+
+/// It stands at 1000 on every host that has, or had, a VRF.
+fn vrf_rule() {
+    let clinic = Clinic::new();
+    run_line(clinic.client(), "ip rule add l3mdev pref 1000");
+    clinic.doctor().assert_well();
+    clinic.endpoints(&[]);
+    clinic.heals("no-endpoints", "proven");
+}
+
+fn rule_for_ports() {
+    let clinic = Clinic::new();
+    run_line(clinic.client(), "ip rule add sport 4000-4999 table main pref 1000");
+    clinic.endpoints(&[]);
+    let said = clinic.doctor();
+    // Nothing is made up about what can't be known.
+    assert_eq!((&said.json["findings"], said.exit), (&serde_json::json!([]), 0));
+    let unseen = said.json["unseen"].as_array().unwrap();
+    assert_eq!(unseen.len(), 1, "{}", said.json);
+    assert!(unseen[0]["why"].as_str().unwrap().contains("ip rule"), "{}", said.json);
+    run_line(clinic.client(), "ip rule del sport 4000-4999 table main pref 1000");
+    clinic.heals("no-endpoints", "proven");
+}
+
+/// Nothing announces an address that could be answered from there, so that the kernel asks for no path: by itself, not
+/// since the server forbids it.
+fn laminar_only() {
+    let clinic = Clinic::new();
+    let laminar = EndpointFlags { laminar: true, subflow: false, ..SUBFLOW };
+    clinic.endpoints(&[clinic.endpoint(1, laminar)]);
+    let said = clinic.doctor();
+    assert_eq!(said.finding("joins-unanswered")["certainty"], "possible", "{}", said.json);
+    clinic.endpoints(&[clinic.endpoint(1, SUBFLOW)]);
+    clinic.assert_well();
+}
+
 fn interface_down() {
     let clinic = Clinic::new();
     let lte = &clinic.bench.links[1];
@@ -151,9 +208,18 @@ fn proxy() {
     assert_eq!((&finding["subject"], &finding["certainty"]), (&through.as_str().into(), &"proven".into()));
     // Its command sets a variable of the shell that the next look is taken from.
     let command = finding["commands"][0].as_str().unwrap();
-    let value = command.strip_prefix("export no_proxy=").unwrap();
+    let value = |before: Option<&str>| {
+        let mut shell = shell(&format!("{command}; printf %s \"$no_proxy\""));
+        match before {
+            Some(list) => shell.env("no_proxy", list),
+            None => shell.env_remove("no_proxy"),
+        };
+        String::from_utf8(shell.output().unwrap().stdout).unwrap()
+    };
+    // What is there already stays.
+    assert_eq!(value(Some("localhost,.example.com")), format!("localhost,.example.com,{server}"));
     let said = clinic.doctor_with(&[], |command| {
-        command.env("http_proxy", &through).env("no_proxy", value);
+        command.env("http_proxy", &through).env("no_proxy", value(None));
     });
     said.assert_well();
     clinic.assert_both_paths_carry();

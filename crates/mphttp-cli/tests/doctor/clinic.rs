@@ -189,11 +189,16 @@ pub fn run_commands(host: &Host, finding: &Value) {
 
 pub fn run_line(host: &Host, line: &str) {
     println!("$ {line}");
+    let output = run(host, shell(line));
+    assert!(output.status.success(), "{line}: {output:?}");
+}
+
+/// A shell with this line, and this `mphttp` among its programs.
+pub fn shell(line: &str) -> Command {
     let program = mphttp();
     let folder = Path::new(&program).parent().unwrap().to_str().unwrap();
     let path = format!("{folder}:{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default());
     let mut shell = Command::new("sh");
     shell.arg("-c").arg(line).env("PATH", path);
-    let output = run(host, shell);
-    assert!(output.status.success(), "{line}: {output:?}");
+    shell
 }

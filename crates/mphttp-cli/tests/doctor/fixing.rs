@@ -2,16 +2,18 @@
 
 use std::process::Command;
 
-use mptcp_paths::Limits;
+use mptcp_paths::{Endpoint, Limits};
 
 use crate::{
-    clinic::{Clinic, Tests, run, run_line},
+    clinic::{Clinic, SIGNAL, Tests, run, run_line},
     support::mphttp,
 };
 
 pub const TESTS: Tests = &[
     ("what is safe is mended, and can be taken back", fixes),
     ("nothing is changed without being asked", asks),
+    ("limits that are both too low are both raised", both_limits),
+    ("what may be meant as it is stays as it is", left_alone),
 ];
 
 fn broken() -> Clinic {
@@ -62,4 +64,50 @@ fn asks() {
     assert_eq!(output.status.code(), Some(2), "{output:?}");
     assert!(String::from_utf8_lossy(&output.stderr).contains("--yes"), "{output:?}");
     assert_eq!(clinic.client().sysctl_get("net.mptcp.enabled").unwrap(), "0");
+}
+
+fn both_limits() {
+    let clinic = Clinic::new();
+    clinic.client().mptcp_limits(0, 0).unwrap();
+    let address = clinic.bench.links[1].address(clinic.server()).unwrap();
+    clinic.server().add_endpoint(&Endpoint::new(address, SIGNAL)).unwrap();
+    let said = clinic.doctor_with(&["--fix", "--yes"], |_| {});
+    let codes: Vec<&str> =
+        said.json["fixed"].as_array().unwrap().iter().map(|fixed| fixed["code"].as_str().unwrap()).collect();
+    assert_eq!(codes, ["limit-subflows", "limit-add-addr"], "{}", said.json);
+    let mut manager = clinic.client().path_manager().unwrap();
+    assert_eq!(manager.limits().unwrap(), Limits { subflows: 8, add_addr_accepted: 8 });
+    clinic.assert_well();
+    for command in undo(&said.json) {
+        run_line(clinic.client(), &command);
+    }
+    assert_eq!(manager.limits().unwrap(), Limits { subflows: 0, add_addr_accepted: 0 });
+}
+
+/// A server's announcement, looked at as if the host were a client; and IPv6 that somebody has switched off.
+fn left_alone() {
+    let clinic = Clinic::new();
+    let endpoints = [clinic.endpoint(1, SIGNAL)];
+    clinic.endpoints(&endpoints);
+    let server = clinic.bench.links[0].addresses(clinic.server());
+    let ipv6 = format!("http://[{}]:8000/big", server.iter().find(|address| address.is_ipv6()).unwrap());
+    let mut command = Command::new(mphttp());
+    command.args(["doctor", "--fix", "--yes", "--json", &clinic.bench.url("big")]);
+    let fix = |command: Command, code: &str| {
+        let output = run(clinic.client(), command);
+        let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(121), "{json}");
+        assert_eq!(json["findings"][0]["code"], code, "{json}");
+        assert_eq!(json["fixed"], serde_json::json!([]), "{json}");
+    };
+    fix(command, "endpoint-signal-only");
+    let there = clinic.client().path_manager().unwrap().endpoints().unwrap();
+    assert!(there.len() == 1 && there[0].is_at(&endpoints[0]) && there[0].flags == SIGNAL, "{there:?}");
+
+    clinic.endpoints(&[]);
+    clinic.client().sysctl("net.ipv6.conf.lte.disable_ipv6", "1").unwrap();
+    let mut command = Command::new(mphttp());
+    command.args(["doctor", "--fix", "--yes", "--json", &ipv6]);
+    fix(command, "ipv6-disabled");
+    assert_eq!(clinic.client().sysctl_get("net.ipv6.conf.lte.disable_ipv6").unwrap(), "1");
 }

@@ -19,8 +19,8 @@ mod transfer;
 use std::{io, net::Ipv4Addr, time::Duration};
 
 pub use mptcp_paths::doctor::{
-    Action, Certainty, Code, Counters, Facts, Finding, Outcome, Place, Remedy, Role, Severity, Trial, Unseen,
-    Verdict,
+    Action, Certainty, Code, Counters, Facts, Finding, Halfway, Outcome, Place, Remedy, Role, Severity,
+    Trial, Unseen, Verdict,
 };
 use mptcp_paths::doctor::{SocketAnswer, judge};
 use mptcp_socket::{Connect, Listen, Memory, Protocol, Reason, Spoken, host_support};
@@ -134,6 +134,7 @@ impl Doctor {
         }
         if let Some(url) = &self.url {
             transfer::try_out(&self, url, &mut facts).await?;
+            facts.note_unknown_ways();
         }
         let findings = judge(&facts);
         Ok(Examination { facts, findings })

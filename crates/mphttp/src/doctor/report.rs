@@ -99,7 +99,7 @@ pub struct ProbeReport {
     pub interface: String,
     /// What it came to, as for the transfer.
     pub outcome: &'static str,
-    /// Why there was no connection; null if there was one.
+    /// Why nothing came of it; null if something did.
     pub error: Option<String>,
 }
 
@@ -125,10 +125,7 @@ impl From<&Examination> for Report {
                 .map(|probe| ProbeReport {
                     interface: probe.interface.clone(),
                     outcome: probe.outcome.as_str(),
-                    error: match &probe.outcome {
-                        Outcome::NoConnection(why) => Some(why.clone()),
-                        _ => None,
-                    },
+                    error: probe.outcome.error().map(str::to_owned),
                 })
                 .collect(),
             unseen: facts

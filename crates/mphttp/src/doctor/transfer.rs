@@ -11,7 +11,7 @@ use mptcp_socket::{Memory, Protocol, Spoken, Transport};
 use url::Url;
 
 use super::{Doctor, outcome};
-use crate::{Client, Error, Response, client::ClientBuilder, report::plain};
+use crate::{Client, Error, Phase, Response, client::ClientBuilder, report::plain};
 
 /// For how long to wait for a connection, and for bytes: long enough for a satellite link with losses.
 const PATIENCE: Duration = Duration::from_secs(4);
@@ -51,7 +51,7 @@ pub(super) async fn try_out(doctor: &Doctor, url: &str, facts: &mut Facts) -> Re
     // A single way was tried already.
     for name in names.into_iter().take(MOST_PROBES).filter(|_| facts.interfaces_to_probe().len() > 1) {
         let client = settings().interface(&name).no_proxy().redirect_limit(0).pool_max_idle_per_host(0);
-        probes.push(probe(name, client, end.as_ref(), url, remote).await?);
+        probes.push(probe(name, client, end.as_ref(), url, remote).await);
     }
     if let Some(trial) = &mut facts.trial {
         trial.probes = probes;
@@ -172,8 +172,12 @@ fn shares(transport: &Transport) -> Vec<PathShare> {
 fn failure(error: Error) -> Result<Outcome, Error> {
     match error {
         Error::FellBack { .. } => Ok(Outcome::FellBack),
-        Error::Connect { .. } | Error::Timeout { .. } | Error::NoAnswer { .. } | Error::Broken { .. } => {
+        Error::Connect { .. } | Error::Timeout { phase: Phase::Connect, .. } => {
             Ok(Outcome::NoConnection(error.to_string()))
+        }
+        // The server is there, and slow or rude.
+        Error::Timeout { .. } | Error::NoAnswer { .. } | Error::Broken { .. } => {
+            Ok(Outcome::Failed(error.to_string()))
         }
         other => Err(other),
     }
@@ -186,21 +190,23 @@ async fn probe(
     answered: Option<&Url>,
     url: &str,
     remote: Option<SocketAddr>,
-) -> Result<Probe, Error> {
+) -> Probe {
     let before = Counters::read().unwrap_or_default();
     let client = match (answered.and_then(Url::host_str), remote) {
         (Some(host), Some(remote)) => client.resolve_port(host, remote.port(), [remote]),
         _ => client,
     };
     let url = answered.map_or(url, Url::as_str);
-    let outcome = match client.build()?.get(url).send().await {
+    let sent = async { client.build()?.get(url).send().await };
+    let outcome = match sent.await {
         Ok(response) => {
             let read = read(response, PROBE_BYTES, PATIENCE).await;
             if read.fell_back { Some(Outcome::FellBack) } else { outcome(read.spoken) }
         }
-        Err(error) => Some(failure(error)?),
+        // Whatever it is, it is this way's: a login page's certificate must not hide what was found elsewhere.
+        Err(error) => Some(failure(error).unwrap_or_else(|error| Outcome::Failed(error.to_string()))),
     };
     let counters = Counters::read().unwrap_or_default().since(&before);
     // A kernel that can't tell is taken for one whose connection is what it set out to be.
-    Ok(Probe { interface: name, outcome: outcome.unwrap_or(Outcome::Mptcp), counters })
+    Probe { interface: name, outcome: outcome.unwrap_or(Outcome::Mptcp), counters }
 }

@@ -57,7 +57,7 @@ pub use checksum::Checksum;
 pub use outcome::{Downloaded, Link, Progress, Strategy};
 pub use part::{Leftover, leftover};
 
-use crate::{Client, Error, client::Request};
+use crate::{Client, Error, client::Request, report::without_credentials};
 use assembly::Assembly;
 use engine::Engine;
 use outcome::Head;
@@ -226,7 +226,7 @@ impl Download {
         let (client, request, options) = self.prepared()?;
         let (part, state) = Part::open(path.as_ref(), options.resume)?;
         let pen = part.pen().ok_or_else(aborted)?;
-        let state = state.filter(|state| state.url == start::public_url(&request.url));
+        let state = state.filter(|state| state.url == without_credentials(&request.url));
         let engine = Engine::new(client, request, options, Sink::File(pen), Order::Any);
         engine.run(Some(part), state, None).await
     }

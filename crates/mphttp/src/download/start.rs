@@ -11,7 +11,6 @@ use http::{
     header::{ACCEPT_ENCODING, ACCEPT_RANGES},
 };
 use tokio::time::sleep;
-use url::Url;
 
 use super::{
     answer::{self, Sameness, Version},
@@ -25,17 +24,7 @@ use super::{
     ranges::Ranges,
     shared::Sink,
 };
-use crate::{Error, Response, client::Request};
-
-/// A URL as it may be written down.
-pub(super) fn public_url(url: &Url) -> String {
-    let mut url = url.clone();
-    // Neither can fail: only URLs without a host have no room for them.
-    let _ = url.set_username("");
-    let _ = url.set_password(None);
-    url.set_fragment(None);
-    url.into()
-}
+use crate::{Error, Response, client::Request, report::without_credentials};
 
 impl Engine {
     /// The request that everything begins with.
@@ -174,7 +163,7 @@ impl Engine {
             part.expect(total)?;
         }
         if let (Some(version), Some(total), true) = (&self.version, total, self.ranges) {
-            let state = State::new(public_url(&self.request.url), Version::clone(version), total);
+            let state = State::new(without_credentials(&self.request.url), Version::clone(version), total);
             self.sink_name(state).await?;
         }
         let head = Head {

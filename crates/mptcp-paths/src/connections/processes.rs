@@ -1,6 +1,6 @@
 //! Which processes hold which sockets: the descriptors in `/proc/PID/fd` (`proc_pid_fd(5)`).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::Path;
 
@@ -8,6 +8,7 @@ use super::Process;
 
 /// Who holds each of these sockets, by inode, and how many processes did not let themselves be looked at.
 pub(super) fn holders(wanted: &[u32]) -> (HashMap<u32, Vec<Process>>, usize) {
+    let wanted: HashSet<u32> = wanted.iter().copied().collect();
     let mut found: HashMap<u32, Vec<Process>> = HashMap::new();
     let mut hidden = 0;
     if wanted.is_empty() {
@@ -39,13 +40,20 @@ pub(super) fn holders(wanted: &[u32]) -> (HashMap<u32, Vec<Process>>, usize) {
         if mine.is_empty() {
             continue;
         }
-        let name = fs::read(folder.join("comm")).unwrap_or_default();
-        let name = String::from_utf8_lossy(&name).trim_end_matches('\n').to_owned();
+        let name = plain_name(&fs::read(folder.join("comm")).unwrap_or_default());
         for inode in mine {
             found.entry(inode).or_default().push(Process { pid, name: name.clone() });
         }
     }
     (found, hidden)
+}
+
+/// What a program calls itself (`proc_pid_comm(5)`), for a terminal: it may be any bytes, those of commands to a terminal
+/// among them.
+fn plain_name(comm: &[u8]) -> String {
+    let comm = comm.strip_suffix(b"\n").unwrap_or(comm);
+    let plain = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
+    String::from_utf8_lossy(comm).chars().map(plain).collect()
 }
 
 /// The inode in `socket:[123]`.
@@ -64,6 +72,15 @@ mod tests {
         for other in ["pipe:[4711]", "socket:[]", "socket:[-1]", "/dev/null", "socket:[4711"] {
             assert_eq!(socket_inode(Path::new(other)), None, "{other}");
         }
+    }
+
+    #[test]
+    fn names_of_programs_can_do_nothing_to_a_terminal() {
+        assert_eq!(plain_name(b"curl\n"), "curl");
+        assert_eq!(plain_name("caf\u{e9}\n".as_bytes()), "caf\u{e9}");
+        let name = plain_name(b"a\x1b[2J\nb\x7f\xff\xc2\x9b\n");
+        assert_eq!(name, "a\u{fffd}[2J\u{fffd}b\u{fffd}\u{fffd}\u{fffd}");
+        assert!(!name.chars().any(char::is_control));
     }
 
     #[test]

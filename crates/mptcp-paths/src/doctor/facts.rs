@@ -27,6 +27,9 @@ pub struct Facts {
     pub snapshot: Option<Snapshot>,
     /// The interfaces for which `net.ipv6.conf.*.disable_ipv6` is set.
     pub ipv6_disabled: Vec<String>,
+    /// The sysctls of single interfaces that remedies may write, by their names with slashes
+    /// (`net/ipv4/conf/eth0/rp_filter`), as they are. One that can't be read is missing.
+    pub sysctls: BTreeMap<String, String>,
     /// The kernel's counters since the host started.
     pub counters: Counters,
     /// Programs that manage paths too, as far as they can be seen.
@@ -80,6 +83,11 @@ impl Counters {
     #[must_use]
     pub fn mptcp(&self, name: &str) -> u64 {
         self.0.get(&format!("MPTcpExt{name}")).copied().unwrap_or(0)
+    }
+
+    /// Whether the kernel has an MPTCP counter of this name at all.
+    pub(super) fn has_mptcp(&self, name: &str) -> bool {
+        self.0.contains_key(&format!("MPTcpExt{name}"))
     }
 
     /// The TCP counter of this name (`net/ipv4/proc.c`, `TcpExt`); 0 if the kernel has none.
@@ -179,6 +187,9 @@ pub enum Outcome {
     HostBlackhole,
     /// There was no connection, neither with MPTCP nor with TCP.
     NoConnection(String),
+    /// A connection was there, and the request came to nothing: no answer in time, a certificate that is another's. What
+    /// it spoke is not known.
+    Failed(String),
 }
 
 impl Outcome {
@@ -194,6 +205,16 @@ impl Outcome {
             Outcome::FellBack => "fell-back",
             Outcome::HostBlackhole => "host-blackhole",
             Outcome::NoConnection(_) => "no-connection",
+            Outcome::Failed(_) => "failed",
+        }
+    }
+
+    /// Why nothing came of it, if nothing did.
+    #[must_use]
+    pub fn error(&self) -> Option<&str> {
+        match self {
+            Outcome::NoConnection(why) | Outcome::Failed(why) => Some(why),
+            _ => None,
         }
     }
 }

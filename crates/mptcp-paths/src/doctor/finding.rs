@@ -157,6 +157,10 @@ codes! {
     ChecksumEnabled = "checksum-enabled",
     /// No path leads to the server at all.
     Unreachable = "unreachable",
+    /// The server is reached and doesn't answer a request.
+    NoAnswer = "no-answer",
+    /// A path reaches something that doesn't answer a request as the server does.
+    PathFails = "path-fails",
     /// A path doesn't reach the server, neither with TCP nor with MPTCP.
     PathDead = "path-dead",
     /// A box on a path removes MPTCP options.

@@ -6,8 +6,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
 use super::facts::{Counters, Facts, Role, Unseen};
+use super::lookup::{self, Way};
+use super::remedy::sysctl_path;
 use crate::auto::programs;
-use crate::{Error, PathManager, Settings, Snapshot};
+use crate::{Error, Interface, PathManager, Settings, Snapshot};
 
 impl Facts {
     /// Reads the network namespace of the calling thread, blocking. Sockets and transfers are left to the caller.
@@ -40,9 +42,10 @@ impl Facts {
                 Counters::default()
             }
         };
-        Facts {
+        let mut facts = Facts {
             role,
             settings: Settings::read(),
+            sysctls: snapshot.as_ref().map(sysctls).unwrap_or_default(),
             endpoints,
             limits,
             snapshot,
@@ -52,8 +55,67 @@ impl Facts {
             listeners: listeners(),
             unseen,
             ..Facts::default()
+        };
+        facts.note_unknown_ways();
+        facts
+    }
+
+    /// Says in [`unseen`](Facts::unseen), once, if the rules leave open which way a path would take. Those ways are not
+    /// judged, which must not look as if nothing were wrong with them. To be asked again when there is a trial: it has a
+    /// destination of its own.
+    pub fn note_unknown_ways(&mut self) {
+        const WHAT: &str = "which way the packets of a path take";
+        let is_unknown = self.role == Role::Client
+            && self
+                .snapshot
+                .as_ref()
+                .is_some_and(|host| host.interfaces.iter().any(|own| self.is_way_unknown(own)));
+        if is_unknown && !self.unseen.iter().any(|unseen| unseen.what == WHAT) {
+            self.unseen.push(Unseen {
+                what: WHAT.into(),
+                why: "a routing rule asks for users, ports, protocols or a VRF (ip rule), which only the kernel knows: \
+                      endpoints and routes that it may be for were not judged"
+                    .into(),
+            });
         }
     }
+
+    /// Whether the rules leave open where packets from an interface's addresses go.
+    pub(super) fn is_way_unknown(&self, interface: &Interface) -> bool {
+        let Some(host) = self.snapshot.as_ref().filter(|_| !interface.loopback && interface.is_usable())
+        else {
+            return false;
+        };
+        interface.usable_addresses().map(|own| own.address).filter(|address| self.concerns(*address)).any(
+            |address| {
+                let leads = |bound| lookup::way(host, address, self.destination(address.is_ipv4()), bound);
+                [None, Some(interface.index)].into_iter().any(|bound| leads(bound) == Way::Unknown)
+            },
+        )
+    }
+}
+
+/// What remedies for an interface may write, as it is now.
+fn sysctls(host: &Snapshot) -> BTreeMap<String, String> {
+    let names = host
+        .interfaces
+        .iter()
+        .flat_map(|interface| [rp_filter(&interface.name), disable_ipv6(&interface.name)]);
+    names
+        .filter_map(|name| {
+            Some((name.clone(), fs::read_to_string(sysctl_path(&name)).ok()?.trim().to_owned()))
+        })
+        .collect()
+}
+
+/// The name, with slashes, of an interface's sysctl.
+pub(super) fn rp_filter(interface: &str) -> String {
+    format!("net/ipv4/conf/{interface}/rp_filter")
+}
+
+/// The name, with slashes, of an interface's sysctl.
+pub(super) fn disable_ipv6(interface: &str) -> String {
+    format!("net/ipv6/conf/{interface}/disable_ipv6")
 }
 
 fn keep<T>(read: Result<T, Error>, what: &str, unseen: &mut Vec<Unseen>) -> Option<T> {
@@ -70,8 +132,10 @@ impl Counters {
         Ok(Self::parse(&text))
     }
 
-    // Pairs of lines: "TcpExt: NameOne NameTwo …" and "TcpExt: 1 2 …".
-    fn parse(text: &str) -> Self {
+    /// Those in the text of `/proc/net/netstat` or `/proc/net/snmp`: pairs of lines, "TcpExt: NameOne NameTwo …" and
+    /// "TcpExt: 1 2 …". Those below zero (`TcpMaxConn`: no bound) are left out, as is what isn't understood.
+    #[must_use]
+    pub fn parse(text: &str) -> Self {
         let mut counters = BTreeMap::new();
         let mut lines = text.lines();
         while let (Some(names), Some(values)) = (lines.next(), lines.next()) {
@@ -148,6 +212,9 @@ mod tests {
         let grown = after.since(&before);
         assert_eq!((grown.mptcp("MPJoinSynTx"), grown.mptcp("AddAddr"), grown.tcp("Any")), (2, 0, 0));
         assert_eq!(Counters::parse("nonsense"), Counters::default());
+        let text = "Tcp: MaxConn ActiveOpens\nTcp: -1 7\nMPTcpExt: MPCapableSYNRX\nMPTcpExt: 3\n";
+        let expected = [("MPTcpExtMPCapableSYNRX".to_owned(), 3), ("TcpActiveOpens".to_owned(), 7)];
+        assert_eq!(Counters::parse(text), Counters(BTreeMap::from(expected)));
     }
 
     #[test]

@@ -27,6 +27,14 @@ impl Finding {
     }
 }
 
+impl Facts {
+    /// A sysctl of an interface to be written, with the value that it has if that could be read.
+    pub(super) fn sysctl(&self, name: String, to: &str) -> Action {
+        let from = self.sysctls.get(&name).cloned();
+        Action::Sysctl { name, to: to.to_owned(), from }
+    }
+}
+
 /// A sysctl to be written.
 pub(super) fn sysctl(name: &str, to: &str, from: Option<String>) -> Action {
     Action::Sysctl { name: name.to_owned(), to: to.to_owned(), from }
@@ -86,7 +94,9 @@ pub(super) fn able(facts: &Facts) -> Option<Finding> {
 pub(super) fn switches(facts: &Facts, found: &mut Vec<Finding>) {
     let at_trial = facts.trial.as_ref().and_then(|trial| trial.outcome.as_ref());
     if [facts.loopback.as_ref(), at_trial].contains(&Some(&Outcome::HostBlackhole)) {
-        let timeout = facts.settings.blackhole_timeout.unwrap_or(3600);
+        // 3600 s is the kernel's default.
+        let known = facts.settings.blackhole_timeout;
+        let timeout = known.unwrap_or(3600);
         found.push(finding(
             Code::HostBlackhole,
             Severity::Broken,
@@ -100,7 +110,7 @@ pub(super) fn switches(facts: &Facts, found: &mut Vec<Finding>) {
             Remedy::here([sysctl(
                 "net/mptcp/blackhole_timeout",
                 &timeout.to_string(),
-                Some(timeout.to_string()),
+                known.map(|seconds| seconds.to_string()),
             )])
             .advice(
                 "writing the value again ends it now; it comes back if programs go on to connect through the network \
@@ -182,13 +192,7 @@ fn runs_mptcpd(facts: &Facts) -> bool {
 
 fn limits(facts: &Facts, found: &mut Vec<Finding>) {
     let Some(limits) = facts.limits else { return };
-    let needed = match facts.role {
-        Role::Server => 1,
-        Role::Client => {
-            let ways = u32::try_from(super::paths::ways(facts).len()).unwrap_or(MOST);
-            ways.saturating_sub(1).clamp(1, MOST)
-        }
-    };
+    let needed = subflows_needed(facts);
     if limits.subflows < needed {
         let why = match facts.role {
             Role::Server => "further paths that clients ask for are refused",
@@ -205,19 +209,28 @@ fn limits(facts: &Facts, found: &mut Vec<Finding>) {
                 limits.subflows
             ),
             why,
-            Remedy::here([raised(limits, true)]),
+            Remedy::here([Action::SetLimits { to: Limits { subflows: MOST, ..limits }, from: Some(limits) }]),
         ));
     }
 }
 
-/// The highest limits, of addresses too if those are wanted.
-pub(super) fn raised(from: Limits, subflows: bool) -> Action {
-    let to = if subflows {
-        Limits { subflows: MOST, ..from }
-    } else {
-        Limits { subflows: from.subflows.max(1), add_addr_accepted: MOST }
-    };
-    Action::SetLimits { to, from: Some(from) }
+/// How many subflows beside the first one this host should allow.
+fn subflows_needed(facts: &Facts) -> u32 {
+    match facts.role {
+        Role::Server => 1,
+        Role::Client => {
+            let ways = u32::try_from(super::paths::ways(facts).len()).unwrap_or(MOST);
+            ways.saturating_sub(1).clamp(1, MOST)
+        }
+    }
+}
+
+/// Limits that have announced addresses made use of. Of subflows there are to be enough as well: both limits are set at
+/// once, and this must not take back what the finding about too few of them, if there is one, has set before.
+pub(super) fn accepting(facts: &Facts, from: Limits) -> Action {
+    let enough = from.subflows >= subflows_needed(facts);
+    let subflows = if enough { from.subflows } else { MOST };
+    Action::SetLimits { to: Limits { subflows, add_addr_accepted: MOST }, from: Some(from) }
 }
 
 /// Who else sets endpoints: told once there is something to say about them.

@@ -98,7 +98,14 @@ fn matches(
     let incoming = rule.incoming_interface.as_deref().is_none_or(|name| name == "lo");
     // Sockets have no mark unless their program sets one.
     let mark = rule.mark.is_none_or(|(mark, mask)| mark & mask == 0);
-    let all = from && to && out && incoming && mark;
+    let in_vrf = |index| {
+        snapshot
+            .interface(index)
+            .is_some_and(|own| own.controller.is_some() || own.kind.as_deref() == Some("vrf"))
+    };
+    // The rule that stands where VRFs are used is nothing to other sockets, whatever else it asks for.
+    let vrf = !rule.vrf || bound.is_some_and(in_vrf);
+    let all = from && to && out && incoming && mark && vrf;
     if rule.has_more && all { None } else { Some(all != rule.inverted) }
 }
 
@@ -176,6 +183,18 @@ mod tests {
         let mut host = two_links();
         host.rules.push(Rule { priority: 1, has_more: true, ..Rule::default() });
         assert_eq!(way(&host, v4(10, 1, 0, 1), v4(198, 51, 100, 1), None), Way::Unknown);
+    }
+
+    #[test]
+    fn the_rule_for_vrfs_is_for_sockets_in_one() {
+        let mut host = two_links();
+        host.rules.push(Rule { priority: 1, vrf: true, has_more: true, ..Rule::default() });
+        let (source, world) = (v4(10, 2, 0, 1), v4(198, 51, 100, 1));
+        assert_eq!(way(&host, source, world, None), Way::Through(LTE, Some(v4(10, 2, 0, 2))));
+        assert_eq!(way(&host, source, world, Some(LTE)), Way::Through(LTE, Some(v4(10, 2, 0, 2))));
+        host.interfaces[1].controller = Some(9);
+        assert_eq!(way(&host, source, world, Some(LTE)), Way::Unknown);
+        assert_eq!(way(&host, source, world, None), Way::Through(LTE, Some(v4(10, 2, 0, 2))));
     }
 
     #[test]

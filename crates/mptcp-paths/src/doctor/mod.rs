@@ -22,6 +22,7 @@ mod facts;
 mod finding;
 mod gather;
 mod host;
+mod links;
 pub(crate) mod lookup;
 mod paths;
 mod remedy;
@@ -29,10 +30,12 @@ mod server;
 #[cfg(test)]
 mod tests;
 mod trial;
+#[cfg(test)]
+mod trial_tests;
 
 pub use facts::{Counters, Facts, Outcome, PathShare, Probe, Role, SocketAnswer, Trial, Unseen};
 pub use finding::{Certainty, Code, Finding, Severity};
-pub use remedy::{Action, Place, Remedy};
+pub use remedy::{Action, Halfway, Place, Remedy};
 
 /// Whether MPTCP works, all findings together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

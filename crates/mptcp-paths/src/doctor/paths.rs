@@ -4,14 +4,12 @@ use std::net::IpAddr;
 
 use super::facts::{Facts, Role};
 use super::finding::{Certainty, Code, Finding, Severity};
-use super::host::{finding, sysctl};
+use super::gather::rp_filter;
+use super::host::finding;
+use super::links;
 use super::lookup::{self, Way};
 use super::remedy::{Action, Place, Remedy};
 use crate::{Endpoint, EndpointFlags, Interface, Route, Snapshot};
-
-/// IPv6 demands that links carry packets of this many bytes (RFC 8200 section 5).
-const LEAST_MTU: u32 = 1280;
-const USUAL_MTU: u32 = 1500;
 
 /// An interface through which the destination can be reached, and its address for that.
 #[derive(Debug, Clone, Copy)]
@@ -25,7 +23,7 @@ pub(super) fn ways(facts: &Facts) -> Vec<WayOut<'_>> {
     ways_of(facts, facts.families())
 }
 
-fn ways_of(facts: &Facts, families: [bool; 2]) -> Vec<WayOut<'_>> {
+pub(super) fn ways_of(facts: &Facts, families: [bool; 2]) -> Vec<WayOut<'_>> {
     let Some(snapshot) = &facts.snapshot else { return Vec::new() };
     let candidates =
         snapshot.interfaces.iter().filter(|interface| !interface.loopback && interface.is_usable());
@@ -62,7 +60,7 @@ fn goes_around(snapshot: &Snapshot, destination: IpAddr, interface: &Interface) 
 }
 
 /// The interface of a connection's first path.
-fn primary(facts: &Facts) -> Option<u32> {
+pub(super) fn primary(facts: &Facts) -> Option<u32> {
     let snapshot = facts.snapshot.as_ref()?;
     let [ipv4, ipv6] = facts.families();
     let families = [ipv4.then_some(true), ipv6.then_some(false)];
@@ -73,12 +71,12 @@ fn primary(facts: &Facts) -> Option<u32> {
 }
 
 /// The name of an endpoint's interface, if it is bound to one that is there.
-fn device(facts: &Facts, endpoint: &Endpoint) -> Option<String> {
+pub(super) fn device(facts: &Facts, endpoint: &Endpoint) -> Option<String> {
     let interface = facts.snapshot.as_ref()?.interface(endpoint.interface?)?;
     Some(interface.name.clone())
 }
 
-fn delete(facts: &Facts, endpoint: &Endpoint) -> Action {
+pub(super) fn delete(facts: &Facts, endpoint: &Endpoint) -> Action {
     Action::DeleteEndpoint(endpoint.clone(), device(facts, endpoint))
 }
 
@@ -95,7 +93,7 @@ fn add(facts: &Facts, way: WayOut<'_>, flags: EndpointFlags) -> Action {
     Action::AddEndpoint(endpoint, bound.then(|| way.interface.name.clone()))
 }
 
-fn opens(endpoint: &Endpoint) -> bool {
+pub(super) fn opens(endpoint: &Endpoint) -> bool {
     endpoint.flags.subflow || endpoint.flags.fullmesh
 }
 
@@ -152,7 +150,7 @@ pub(super) fn judge(facts: &Facts, found: &mut Vec<Finding>) {
             );
         }
     }
-    interfaces(facts, found);
+    links::judge(facts, found);
 }
 
 /// An endpoint whose address is not there: what it was for may be on an interface that has none.
@@ -239,15 +237,21 @@ fn one(facts: &Facts, endpoint: &Endpoint, owner: &Interface, first: Option<u32>
     let bound = endpoint.interface.map(|_| owner);
     if !opens(endpoint) && !endpoint.flags.laminar {
         let flags = EndpointFlags { signal: false, subflow: true, ..endpoint.flags };
-        found.push(warn(
-            Code::EndpointSignalOnly,
-            Certainty::Proven,
-            format!("the endpoint {address} is only announced to servers (signal)"),
-            "a client opens paths from endpoints with the flag subflow; servers hardly ever connect to what clients \
-             announce",
-            Remedy::here(again(flags, bound))
-                .advice("leave it if this host is a server: mphttp doctor --server"),
-        ));
+        found.push(
+            finding(
+                Code::EndpointSignalOnly,
+                // Nobody but a server announces a port.
+                if endpoint.port.is_some() { Severity::Note } else { Severity::Warning },
+                Certainty::Proven,
+                format!("the endpoint {address} is only announced to servers (signal)"),
+                "a client opens paths from endpoints with the flag subflow; servers hardly ever connect to what clients \
+                 announce",
+                Remedy::here(again(flags, bound))
+                    .by_hand()
+                    .advice("leave it if this host is a server: mphttp doctor --server"),
+            )
+            .about(name),
+        );
         return;
     }
     if endpoint.flags.backup {
@@ -325,7 +329,7 @@ fn routes(
                      another interface"
                 ),
                 // The greater of this one and that of `all` counts.
-                Remedy::here([sysctl(&format!("net/ipv4/conf/{name}/rp_filter"), "2", Some("1".into()))])
+                Remedy::here([facts.sysctl(rp_filter(name), "2")])
                     .advice("2 is loose: any interface with a route to the sender will do (ip-sysctl.rst)"),
             )
             .about(name),
@@ -373,125 +377,4 @@ fn no_route(
         "a path from there reaches nothing beyond its own network",
         remedy,
     )
-}
-
-/// Interfaces as such, whatever endpoints there are.
-fn interfaces(facts: &Facts, found: &mut Vec<Finding>) {
-    let ways = ways(facts);
-    for way in &ways {
-        let name = &way.interface.name;
-        if let Some(mtu) = way.interface.mtu.filter(|mtu| *mtu < LEAST_MTU) {
-            found.push(
-                finding(
-                    Code::MtuSmall,
-                    Severity::Warning,
-                    Certainty::Proven,
-                    format!("{name} takes packets of {mtu} bytes at most"),
-                    format!(
-                        "below {LEAST_MTU} bytes there is no IPv6, and headers take a large share; MPTCP's options need up to 40 \
-                         bytes of each"
-                    ),
-                    Remedy::here([Action::SetMtu { interface: name.clone(), to: USUAL_MTU, from: mtu }])
-                        .advice("unless the network itself can't carry larger ones"),
-                )
-                .about(name),
-            );
-        }
-    }
-    families(facts, &ways, found);
-    let tunnel = facts.snapshot.as_ref().and_then(|snapshot| {
-        let [ipv4, ipv6] = facts.families();
-        let families = [ipv4.then_some(true), ipv6.then_some(false)].into_iter().flatten();
-        families.filter_map(|ipv4| snapshot.tunnel_to(facts.destination(ipv4)).ok()?).next()
-    });
-    if let Some(tunnel) = tunnel {
-        let name = &tunnel.name;
-        found.push(
-            finding(
-                Code::Tunnel,
-                Severity::Note,
-                Certainty::Proven,
-                format!("what is for there goes into the tunnel {name}"),
-                "paths from other links would go around it, and are not proposed: inside of it there is one path",
-                Remedy::at(Place::Here, format!("take {name} down, if what it protects may go without it")),
-            )
-            .about(name),
-        );
-        return;
-    }
-    let explained = |finding: &Finding| {
-        matches!(
-            finding.code,
-            Code::InterfaceDown | Code::NoCarrier | Code::NoRoute | Code::FamilyMissing | Code::Ipv6Disabled
-        )
-    };
-    if ways.len() == 1 && !found.iter().any(explained) {
-        let name = ways.first().map(|way| way.interface.name.as_str()).unwrap_or_default();
-        found.push(
-            finding(
-                Code::OneInterface,
-                Severity::Note,
-                Certainty::Proven,
-                format!("{name} is the only way out of this host"),
-                "with one link there is one path: MPTCP then brings neither speed nor safety",
-                Remedy::at(Place::Here, "connect a second link, with an address and a route of its own"),
-            )
-            .about(name),
-        );
-    }
-}
-
-/// Interfaces that lack the family by which the server is reached.
-fn families(facts: &Facts, ways: &[WayOut<'_>], found: &mut Vec<Finding>) {
-    let on_trial = facts.trial.as_ref().is_some_and(|trial| trial.remote.is_some());
-    let [_, ipv6] = facts.families();
-    if !ipv6 && !on_trial {
-        return;
-    }
-    let others = ways_of(facts, [true, true]);
-    let lacks = |other: &&WayOut<'_>| {
-        let index = other.interface.index;
-        let way_of =
-            |ipv6: bool| ways_of(facts, [!ipv6, ipv6]).iter().any(|way| way.interface.index == index);
-        if on_trial { !ways.iter().any(|way| way.interface.index == index) } else { !way_of(true) }
-    };
-    let anyone = ways_of(facts, [false, true]);
-    for other in others.iter().filter(lacks) {
-        let name = &other.interface.name;
-        let severity = if on_trial { Severity::Warning } else { Severity::Note };
-        if ipv6 && !anyone.is_empty() && facts.ipv6_disabled.contains(name) {
-            found.push(
-                finding(
-                    Code::Ipv6Disabled,
-                    severity,
-                    Certainty::Proven,
-                    format!("IPv6 is switched off on {name}, and another way out has it"),
-                    "a connection over IPv6 has no path there: the paths of a connection are of one family, as its endpoints are",
-                    Remedy::here([sysctl(
-                        &format!("net/ipv6/conf/{name}/disable_ipv6"),
-                        "0",
-                        Some("1".into()),
-                    )])
-                    .advice("its addresses come back with the next router advertisement, or with whatever set them"),
-                )
-                .about(name),
-            );
-        } else if on_trial {
-            let family = if ipv6 { "IPv6" } else { "IPv4" };
-            found.push(
-                finding(
-                    Code::FamilyMissing,
-                    severity,
-                    Certainty::Proven,
-                    format!("{name} has no {family} address that reaches beyond its link, or no route for it, and the server is reached by {family}"),
-                    "the connection has no path there",
-                    Remedy::at(
-                        Place::Here,
-                        format!("get {name} an {family} address and a default route for it, or reach the server by the other family"),
-                    ),
-                )
-                .about(name),
-            );
-        }
-    }
 }

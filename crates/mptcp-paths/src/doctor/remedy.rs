@@ -3,7 +3,7 @@
 use std::fmt;
 use std::fs;
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use crate::{Endpoint, EndpointFlags, Error, Limits, PathManager};
@@ -18,6 +18,9 @@ pub struct Remedy {
     pub actions: Vec<Action>,
     /// What to know or to do besides, as a sentence without its full stop.
     pub advice: Option<String>,
+    /// Whether it is left to people, since what was found may be meant so: by a server's owner, by who switched something
+    /// off.
+    pub by_hand: bool,
 }
 
 /// Where a [`Remedy`] is to be done.
@@ -51,11 +54,16 @@ impl Remedy {
     }
 
     pub(super) fn at(place: Place, advice: impl Into<String>) -> Self {
-        Remedy { place, actions: Vec::new(), advice: Some(advice.into()) }
+        Remedy { place, advice: Some(advice.into()), ..Remedy::default() }
     }
 
     pub(super) fn advice(mut self, advice: impl Into<String>) -> Self {
         self.advice = Some(advice.into());
+        self
+    }
+
+    pub(super) fn by_hand(mut self) -> Self {
+        self.by_hand = true;
         self
     }
 
@@ -72,11 +80,24 @@ impl Remedy {
     }
 
     /// Whether the doctor may do it by itself once it is asked to: it is for this host, changes nothing but endpoints,
-    /// limits and sysctls, and can be taken back.
+    /// limits and sysctls, can be taken back, and is nobody's to decide.
     #[must_use]
     pub fn is_safe(&self) -> bool {
-        self.place == Place::Here && !self.actions.is_empty() && self.actions.iter().all(Action::is_safe)
+        self.place == Place::Here
+            && !self.by_hand
+            && !self.actions.is_empty()
+            && self.actions.iter().all(Action::is_safe)
     }
+}
+
+/// What became of changes of which one failed.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Halfway {
+    /// Why it failed.
+    pub error: Error,
+    /// Those that were made before it and could not be taken back, in their order; none as a rule.
+    pub done: Vec<Action>,
 }
 
 /// A change to a host. As text ([`fmt::Display`]) it is the command that does it.
@@ -133,11 +154,11 @@ pub enum Action {
         /// The number of the table.
         table: u32,
     },
-    /// Sets an environment variable of the shell, for programs started from it.
+    /// Adds to the list in an environment variable of the shell, for programs started from it.
     Export {
         /// Its name.
         name: &'static str,
-        /// Its value.
+        /// What is added, after a comma if there is something already.
         value: String,
     },
 }
@@ -189,8 +210,9 @@ impl Action {
                     .endpoints()?
                     .into_iter()
                     .find(|other| other.address == endpoint.address && other.port == endpoint.port);
-                match found.and_then(|found| found.id).or(endpoint.id) {
+                match found.and_then(|found| found.id) {
                     Some(id) => manager.delete(id),
+                    // It has gone by itself. Its identifier may be another endpoint's by now.
                     None => Ok(()),
                 }
             }
@@ -203,6 +225,28 @@ impl Action {
             }
             _ => Err(Error::Unsupported),
         }
+    }
+
+    /// [Does](Action::apply) all of these, in their order, or none: if one fails, those before it are taken back.
+    ///
+    /// # Errors
+    /// Those of [`Action::apply`], with what could not be taken back.
+    pub fn apply_all(actions: &[Action]) -> Result<(), Halfway> {
+        let mut done: Vec<&Action> = Vec::new();
+        for action in actions {
+            if let Err(error) = action.apply() {
+                while let Some(last) = done.last() {
+                    // What can't be taken back stands, and so does what it was built on.
+                    if last.undo().is_none_or(|back| back.apply().is_err()) {
+                        break;
+                    }
+                    done.pop();
+                }
+                return Err(Halfway { error, done: done.into_iter().cloned().collect() });
+            }
+            done.push(action);
+        }
+        Ok(())
     }
 }
 
@@ -239,6 +283,11 @@ impl fmt::Display for Action {
                 }
                 Ok(())
             }
+            // An address may be announced on several ports. The identifier would tell them apart too, and may be another
+            // one's by the time that this is run.
+            Action::DeleteEndpoint(Endpoint { address, port: Some(port), .. }, _) => {
+                write!(f, "mphttp paths del {}", SocketAddr::new(*address, *port))
+            }
             Action::DeleteEndpoint(endpoint, _) => write!(f, "mphttp paths del {}", endpoint.address),
             Action::SetLimits { to, .. } => write!(
                 f,
@@ -268,7 +317,9 @@ impl fmt::Display for Action {
                 let family = if source.is_ipv6() { "ip -6" } else { "ip" };
                 write!(f, "{family} rule add from {source} table {table}")
             }
-            Action::Export { name, value } => write!(f, "export {name}={}", quoted(value)),
+            Action::Export { name, value } => {
+                write!(f, "export {name}=\"${{{name}:+${name},}}\"{}", quoted(value))
+            }
         }
     }
 }
@@ -333,6 +384,27 @@ mod tests {
         assert!(!unknown.is_safe());
         assert_eq!(unknown.commands(), ["sysctl -w net.mptcp.enabled=1"]);
         assert!(!Remedy::at(Place::Network, "…").is_safe());
+        let limits = Limits { subflows: 8, add_addr_accepted: 0 };
+        let known = || Remedy::here([Action::SetLimits { to: limits, from: Some(limits) }]);
+        assert!(known().is_safe() && !known().by_hand().is_safe());
+    }
+
+    #[test]
+    fn one_of_several_endpoints_at_an_address_is_named_with_its_port() {
+        let flags = EndpointFlags { signal: true, ..EndpointFlags::default() };
+        let address = IpAddr::from([192, 0, 2, 7]);
+        let endpoint = Endpoint { id: Some(3), port: Some(8443), ..Endpoint::new(address, flags) };
+        let delete = Action::DeleteEndpoint(endpoint, None);
+        assert_eq!(delete.to_string(), "mphttp paths del 192.0.2.7:8443");
+        let back = delete.undo().map(|back| back.to_string());
+        assert_eq!(back.as_deref(), Some("mphttp paths add 192.0.2.7 --signal --port 8443 --id 3"));
+    }
+
+    #[test]
+    fn lists_of_the_shell_are_added_to() {
+        let export = |value: &str| Action::Export { name: "no_proxy", value: value.into() }.to_string();
+        assert_eq!(export("host"), r#"export no_proxy="${no_proxy:+$no_proxy,}"host"#);
+        assert_eq!(export("a b"), r#"export no_proxy="${no_proxy:+$no_proxy,}"'a b'"#);
     }
 
     #[test]

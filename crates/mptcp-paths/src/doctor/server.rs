@@ -5,8 +5,9 @@ use std::net::{IpAddr, SocketAddr};
 use super::facts::{Facts, Role};
 use super::finding::{Certainty, Code, Finding, Severity};
 use super::host::{finding, sysctl};
+use super::paths::{delete, device};
 use super::remedy::{Action, Place, Remedy};
-use crate::Endpoint;
+use crate::{Endpoint, EndpointFlags};
 
 pub(super) fn judge(facts: &Facts, found: &mut Vec<Finding>) {
     if facts.role != Role::Server {
@@ -23,11 +24,11 @@ pub(super) fn judge(facts: &Facts, found: &mut Vec<Finding>) {
                     Certainty::Proven,
                     format!("{} is announced to clients, and no interface has it", endpoint.address),
                     "clients try to reach it in vain",
-                    Remedy::here([Action::DeleteEndpoint((*endpoint).clone(), None)]),
+                    Remedy::here([delete(facts, endpoint)]),
                 )
                 .about(endpoint.address.to_string()),
             ),
-            _ => listener(facts, endpoint, found),
+            _ => listener(facts, endpoint, endpoints, found),
         }
     }
     if facts.settings.allow_join_initial_addr_port == Some(false) {
@@ -36,45 +37,57 @@ pub(super) fn judge(facts: &Facts, found: &mut Vec<Finding>) {
 }
 
 /// A path to an announced address is a SYN to that address, and to the port of the first path unless one was announced
-/// (RFC 8684 section 3.4.1): somebody must listen there.
-fn listener(facts: &Facts, endpoint: &Endpoint, found: &mut Vec<Finding>) {
+/// (RFC 8684 section 3.4.1): somebody must listen there. Which of the listeners clients connect to isn't known, so a
+/// single one that takes the address is enough.
+fn listener(facts: &Facts, endpoint: &Endpoint, endpoints: &[Endpoint], found: &mut Vec<Finding>) {
     let address = endpoint.address;
-    // The kernel listens on a port of the endpoint's own.
+    // The kernel listens on a port of the endpoint's own; such listeners of others are no programs' either.
     if endpoint.port.is_some() {
         return;
     }
-    let takes = |port: u16| {
-        facts.listeners.iter().any(|other| {
-            let everywhere = match other.ip() {
-                IpAddr::V4(any) => any.is_unspecified() && address.is_ipv4(),
-                // Most listeners on all IPv6 addresses take IPv4 as well; /proc doesn't tell which don't.
-                IpAddr::V6(any) => any.is_unspecified(),
-            };
-            other.port() == port && (everywhere || other.ip() == address)
-        })
+    let is_kernels = |listener: &SocketAddr| {
+        endpoints.iter().any(|own| own.address == listener.ip() && own.port == Some(listener.port()))
     };
-    let Some(bound) = facts.listeners.iter().find(|listener| {
-        let elsewhere = !listener.ip().is_loopback() && !listener.ip().is_unspecified();
-        elsewhere && !takes(listener.port())
-    }) else {
+    let programs = || {
+        facts
+            .listeners
+            .iter()
+            .filter(|listener| !is_kernels(listener))
+            .map(|listener| (listener, listener.ip()))
+    };
+    let takes = |(_, ip): (&SocketAddr, IpAddr)| match ip {
+        IpAddr::V4(any) => any.is_unspecified() && address.is_ipv4() || ip == address,
+        // Most listeners on all IPv6 addresses take IPv4 as well; /proc doesn't tell which don't.
+        IpAddr::V6(any) => any.is_unspecified() || ip == address,
+    };
+    if programs().any(takes) {
         return;
+    }
+    let elsewhere = |(_, ip): &(&SocketAddr, IpAddr)| {
+        ip.is_ipv4() == address.is_ipv4() && !ip.is_loopback() && !ip.is_unspecified()
     };
-    let new = Endpoint { id: None, port: free_port(&facts.listeners, bound.port()), ..endpoint.clone() };
+    let Some((bound, _)) = programs().find(elsewhere) else { return };
+    let new = Endpoint {
+        id: None,
+        port: free_port(&facts.listeners, bound.port()),
+        // With a port the kernel takes announcements only.
+        flags: EndpointFlags { subflow: false, ..endpoint.flags },
+        ..endpoint.clone()
+    };
     found.push(
         finding(
             Code::ListenerOneAddress,
             Severity::Warning,
             Certainty::Likely,
             format!("a program listens on {bound} alone, and {address} is announced to clients"),
-            format!("paths that clients open to {address} are refused: nobody listens there on port {}", bound.port()),
-            Remedy::here([
-                Action::DeleteEndpoint(endpoint.clone(), None),
-                Action::AddEndpoint(new, None),
-            ])
-            .advice(
-                "this has the kernel listen on a port of the endpoint's own; better, let the program listen on all \
-                 addresses (mphttp serve without --bind)",
-            ),
+            format!("paths that clients open to {address} are refused: nobody listens there"),
+            // Which listener clients connect to is for the owner to say, and what works must not be taken from them.
+            Remedy::here([delete(facts, endpoint), Action::AddEndpoint(new, device(facts, endpoint))])
+                .by_hand()
+                .advice(
+                    "this has the kernel listen on a port of the endpoint's own; better, let the program listen on all \
+                     addresses (mphttp serve without --bind)",
+                ),
         )
         .about(bound.to_string()),
     );

@@ -69,10 +69,11 @@ fn healthy() -> Facts {
     };
     facts.settings.enabled = Some(true);
     facts.settings.path_manager = Some("kernel".into());
+    facts.counters.0.insert("MPTcpExtMPJoinSynTx".into(), 0);
     facts
 }
 
-fn with_trial() -> Facts {
+pub(super) fn with_trial() -> Facts {
     let share = |name: &str, link: u8, received| PathShare {
         interface: Some(name.into()),
         local: Some(v4(10, link, 0, 1)),
@@ -94,12 +95,12 @@ fn with_trial() -> Facts {
     Facts { trial: Some(trial), ..healthy() }
 }
 
-fn codes(facts: &Facts) -> Vec<&'static str> {
+pub(super) fn codes(facts: &Facts) -> Vec<&'static str> {
     judge(facts).iter().map(|finding| finding.code.as_str()).collect()
 }
 
 /// The one finding of this kind.
-fn only(facts: &Facts, code: Code) -> Finding {
+pub(super) fn only(facts: &Facts, code: Code) -> Finding {
     let found = judge(facts);
     match found.iter().filter(|finding| finding.code == code).collect::<Vec<_>>().as_slice() {
         [one] => (*one).clone(),
@@ -137,6 +138,9 @@ fn the_kernels_own_switch_is_told_with_the_way_to_end_it() {
     facts.settings.blackhole_timeout = Some(1800);
     let finding = only(&facts, Code::HostBlackhole);
     assert_eq!(finding.remedy.commands(), ["sysctl -w net.mptcp.blackhole_timeout=1800"]);
+    assert!(finding.remedy.is_safe());
+    facts.settings.blackhole_timeout = None;
+    assert!(!only(&facts, Code::HostBlackhole).remedy.is_safe(), "what it was is not known");
     let mut past = healthy();
     past.counters.0.insert("MPTcpExtBlackhole".into(), 2);
     assert_eq!(codes(&past), ["syns-swallowed"]);
@@ -206,8 +210,15 @@ fn flags_of_endpoints_are_looked_at() {
     let signal = with(EndpointFlags::SIGNAL);
     assert_eq!(
         only(&signal, Code::EndpointSignalOnly).remedy.commands(),
-        ["mphttp paths del 10.2.0.1", "mphttp paths add 10.2.0.1 --subflow"]
+        ["mphttp paths del 10.2.0.1:9", "mphttp paths add 10.2.0.1 --subflow"]
     );
+    // Most of those are a server's.
+    let finding = only(&signal, Code::EndpointSignalOnly);
+    assert_eq!((finding.severity, finding.remedy.is_safe()), (Severity::Note, false));
+    let mut portless = signal;
+    portless.endpoints.iter_mut().flatten().for_each(|endpoint| endpoint.port = None);
+    let finding = only(&portless, Code::EndpointSignalOnly);
+    assert_eq!((finding.severity, finding.remedy.is_safe()), (Severity::Warning, false));
     let backup = with(EndpointFlags { backup: true, ..EndpointFlags::SUBFLOW });
     assert_eq!(only(&backup, Code::EndpointBackup).severity, Severity::Note);
     let mut elsewhere = healthy();
@@ -250,6 +261,12 @@ fn routes_are_followed() {
     let finding = only(&facts, Code::RpFilter);
     assert_eq!(finding.certainty, Certainty::Likely);
     assert_eq!(finding.remedy.commands(), ["sysctl -w net.ipv4.conf.lte.rp_filter=2"]);
+    // What was there before must be known to be put back; it may be 0, and 1 the value of all interfaces.
+    assert!(!finding.remedy.is_safe());
+    facts.sysctls.insert("net/ipv4/conf/lte/rp_filter".into(), "0".into());
+    let remedy = only(&facts, Code::RpFilter).remedy;
+    assert!(remedy.is_safe());
+    assert_eq!(remedy.undo(), ["sysctl -w net.ipv4.conf.lte.rp_filter=0"]);
     filter(&mut facts, 2);
     assert_eq!(codes(&facts), ["route-wrong-interface"]);
     // The route is there, in a table that no rule leads to.
@@ -276,14 +293,43 @@ fn servers_are_judged_by_what_they_announce() {
     let flags = EndpointFlags::SIGNAL;
     let announced = Endpoint { id: Some(1), ..Endpoint::new(v4(10, 2, 0, 1), flags) };
     let mut facts = Facts { role: Role::Server, endpoints: Some(vec![announced.clone()]), ..healthy() };
-    facts.listeners =
-        vec!["10.1.0.1:8000".parse().expect("an address"), "0.0.0.0:8001".parse().expect("one")];
+    let listen = |listeners: &[&str]| {
+        listeners.iter().map(|address| address.parse().expect("an address")).collect::<Vec<SocketAddr>>()
+    };
+    facts.listeners = listen(&["10.1.0.1:8000", "127.0.0.1:8001"]);
+    let finding = only(&facts, Code::ListenerOneAddress);
     assert_eq!(
-        only(&facts, Code::ListenerOneAddress).remedy.commands(),
+        finding.remedy.commands(),
         ["mphttp paths del 10.2.0.1", "mphttp paths add 10.2.0.1 --signal --port 8002"]
     );
-    facts.listeners.push("[::]:8000".parse().expect("an address"));
+    assert!(!finding.remedy.is_safe(), "the owner knows which listener is meant");
+    // The kernel takes a port with an announcement only, and what is bound stays bound.
+    let both = EndpointFlags { subflow: true, ..flags };
+    facts.endpoints = Some(vec![Endpoint { flags: both, interface: Some(LTE), ..announced.clone() }]);
+    let remedy = only(&facts, Code::ListenerOneAddress).remedy;
+    assert_eq!(
+        remedy.commands(),
+        ["mphttp paths del 10.2.0.1", "mphttp paths add 10.2.0.1 --signal --port 8002 --dev lte"]
+    );
+    assert_eq!(
+        remedy.undo(),
+        ["mphttp paths del 10.2.0.1:8002", "mphttp paths add 10.2.0.1 --subflow --signal --dev lte --id 1"]
+    );
+    // Any listener that takes the address may be the one that clients connect to.
+    facts.endpoints = Some(vec![announced.clone()]);
+    for other in ["[::]:8000", "0.0.0.0:443", "10.2.0.1:443"] {
+        facts.listeners = listen(&["10.1.0.1:53", other]);
+        assert_eq!(codes(&facts), [""; 0], "{other}");
+    }
+    // Those of the other family have nothing to do with it, nor has the kernel's own for another endpoint.
+    facts.listeners = listen(&["[fd00::1]:8000"]);
     assert_eq!(codes(&facts), [""; 0]);
+    let other = Endpoint { port: Some(8443), ..Endpoint::new(v4(10, 1, 0, 1), flags) };
+    facts.endpoints = Some(vec![announced.clone(), other]);
+    facts.listeners = listen(&["10.1.0.1:8443"]);
+    assert_eq!(codes(&facts), [""; 0]);
+    facts.endpoints = Some(vec![announced.clone()]);
+    facts.listeners.clear();
     facts.settings.allow_join_initial_addr_port = Some(false);
     assert_eq!(codes(&facts), ["cflag-without-port"]);
     facts.endpoints = Some(vec![Endpoint { port: Some(8443), ..announced }]);
@@ -293,69 +339,18 @@ fn servers_are_judged_by_what_they_announce() {
 }
 
 #[test]
-fn boxes_are_told_from_servers_by_trying_each_path() {
-    let with = |wifi: Outcome, lte: Outcome| {
-        let mut facts = with_trial();
-        let trial = facts.trial.as_mut().expect("a trial");
-        trial.outcome = Some(wifi.clone());
-        trial.probes[0].outcome = wifi;
-        trial.probes[1].outcome = lte;
-        trial.paths.truncate(1);
-        facts
-    };
-    for (outcome, code) in [
-        (Outcome::Stripped, "path-strips"),
-        (Outcome::SynDropped, "path-drops-syn"),
-        (Outcome::SynReset, "path-resets-syn"),
-        (Outcome::FellBack, "path-falls-back"),
-        (Outcome::NoConnection("timed out".into()), "path-dead"),
-    ] {
-        let facts = with(Outcome::Mptcp, outcome.clone());
-        assert_eq!(codes(&facts), [code]);
-        assert_eq!(judge(&facts)[0].subject.as_deref(), Some("lte"));
-        assert_eq!(Verdict::of(&judge(&facts)), Verdict::Findings);
-        if !matches!(outcome, Outcome::NoConnection(_)) {
-            let first = with(outcome, Outcome::Mptcp);
-            assert_eq!(codes(&first), [code]);
-            assert_eq!(Verdict::of(&judge(&first)), Verdict::NoMptcp);
-        }
-    }
-    assert_eq!(codes(&with(Outcome::Stripped, Outcome::Stripped)), ["peer-without-mptcp"]);
-    let nowhere = || Outcome::NoConnection("refused".into());
-    assert_eq!(judge(&with(nowhere(), nowhere()))[0].code, Code::Unreachable);
-}
-
-#[test]
-fn a_path_that_is_missing_is_told_by_what_was_counted() {
-    let with = |counters: &[(&str, u64)], paths: usize| {
-        let mut facts = with_trial();
-        let trial = facts.trial.as_mut().expect("a trial");
-        trial.paths.truncate(paths);
-        trial.paths.iter_mut().skip(1).for_each(|path| path.received = 0);
-        for (name, value) in counters {
-            trial.counters.0.insert(format!("MPTcpExt{name}"), *value);
-        }
-        facts
-    };
-    assert_eq!(codes(&with(&[], 1)), ["peer-forbids-joins"]);
-    assert_eq!(codes(&with(&[("MPJoinSynTx", 1)], 1)), ["joins-unanswered"]);
-    assert_eq!(codes(&with(&[("MPJoinSynTx", 1), ("MPJoinSynAckRx", 1)], 1)), ["peer-refuses-joins"]);
-    assert_eq!(codes(&with(&[("MPJoinSynTx", 1), ("MPJoinSynAckRx", 1)], 2)), ["path-idle"]);
-    let announced = with(&[("AddAddr", 1)], 1);
-    assert_eq!(
-        only(&announced, Code::LimitAddAddr).remedy.commands(),
-        ["mphttp paths limits --subflows 2 --add-addr-accepted 8"]
-    );
-}
-
-#[test]
-fn proxies_are_named_with_the_way_around_them() {
-    let mut facts = with_trial();
-    let trial = facts.trial.as_mut().expect("a trial");
-    trial.proxy = Some("http://10.1.0.2:3128".into());
-    trial.via = Some("1.1 cache".into());
-    assert_eq!(codes(&facts), ["proxy", "via"]);
-    assert_eq!(only(&facts, Code::Proxy).remedy.commands(), ["export no_proxy=10.1.0.2"]);
+fn what_rules_leave_open_is_said() {
+    let mut facts = healthy();
+    facts.note_unknown_ways();
+    assert_eq!(facts.unseen, []);
+    facts.snapshot.as_mut().expect("a snapshot").rules.push(Rule {
+        priority: 1,
+        has_more: true,
+        ..Rule::default()
+    });
+    facts.note_unknown_ways();
+    facts.note_unknown_ways();
+    assert_eq!(facts.unseen.len(), 1);
 }
 
 #[test]
@@ -366,31 +361,6 @@ fn other_managers_are_told_of_when_endpoints_are_amiss() {
     facts.endpoints = Some(Vec::new());
     let found = codes(&facts);
     assert!(found.contains(&"mptcpd") && found.contains(&"network-manager"), "{found:?}");
-}
-
-#[test]
-fn a_family_that_a_link_lacks_matters_to_servers_of_that_family() {
-    let v6 = |link: u16, host: u16| IpAddr::from([0xfd00, link, 0, 0, 0, 0, 0, host]);
-    let mut facts = with_trial();
-    let host = facts.snapshot.as_mut().expect("a snapshot");
-    host.interfaces[0].addresses.push(Address::new(v6(1, 1), 64));
-    host.routes.push(Route {
-        destination: Prefix::new(IpAddr::from([0_u16; 8]), 0),
-        hops: vec![Hop { interface: Some(WIFI), gateway: Some(v6(1, 2)), ..Hop::default() }],
-        ..Route::default()
-    });
-    host.rules.push(Rule { ipv6: true, priority: 32_766, ..Rule::default() });
-    assert_eq!(codes(&facts), [""; 0]);
-    let trial = facts.trial.as_mut().expect("a trial");
-    trial.remote = Some(SocketAddr::new(v6(1, 2), 8000));
-    trial.probes.truncate(1);
-    trial.paths.truncate(1);
-    assert_eq!(codes(&facts), ["family-missing"]);
-    facts.ipv6_disabled.push("lte".into());
-    assert_eq!(
-        only(&facts, Code::Ipv6Disabled).remedy.commands(),
-        ["sysctl -w net.ipv6.conf.lte.disable_ipv6=0"]
-    );
 }
 
 #[test]

@@ -2,10 +2,10 @@
 
 use super::facts::{Facts, Outcome, Probe, Trial};
 use super::finding::{Certainty, Code, Finding, Severity};
-use super::host::{finding, raised, sysctl};
-use super::paths::ways;
+use super::host::{accepting, finding, sysctl};
+use super::paths::{WayOut, opens, primary, ways};
 use super::remedy::{Action, Place, Remedy};
-use crate::Limits;
+use crate::{Limits, ManagerKind};
 
 const LET_PASS: &str = "ask whoever runs the network to let TCP option 30 pass, or take another one; meanwhile mphttp get \
                         uses each link with plain TCP (--paths auto)";
@@ -30,6 +30,19 @@ pub(super) fn judge(facts: &Facts, found: &mut Vec<Finding>) {
             .about(&trial.server),
         );
         // Paths that do lead there are worth knowing.
+    }
+    if let Outcome::Failed(why) = outcome {
+        found.push(
+            finding(
+                Code::NoAnswer,
+                Severity::Warning,
+                Certainty::Proven,
+                format!("{} is reached, and gives no answer: {why}", trial.server),
+                "without an answer nothing can be said about MPTCP on the way there",
+                Remedy::at(Place::Peer, "try again, or name a URL that is answered at once, as a file's is"),
+            )
+            .about(&trial.server),
+        );
     }
     paths(facts, trial, outcome, found);
     if *outcome == Outcome::Mptcp {
@@ -80,9 +93,11 @@ fn host(server: &str) -> &str {
 /// Each path by itself.
 fn paths(facts: &Facts, trial: &Trial, outcome: &Outcome, found: &mut Vec<Finding>) {
     let main_is_mptcp = *outcome == Outcome::Mptcp;
-    let severity = if main_is_mptcp { Severity::Warning } else { Severity::Broken };
+    // Of a way that gave no answer it isn't known that it lacks MPTCP.
+    let is_open = matches!(outcome, Outcome::Failed(_));
+    let severity = if main_is_mptcp || is_open { Severity::Warning } else { Severity::Broken };
     let someone_speaks = main_is_mptcp || trial.probes.iter().any(|probe| probe.outcome == Outcome::Mptcp);
-    let answers = |outcome: &Outcome| !matches!(outcome, Outcome::NoConnection(_));
+    let answers = |outcome: &Outcome| outcome.error().is_none();
     let someone_answers = answers(outcome) || trial.probes.iter().any(|probe| answers(&probe.outcome));
     if *outcome == Outcome::Stripped && !someone_speaks {
         found.push(without_mptcp(trial));
@@ -128,6 +143,21 @@ fn paths(facts: &Facts, trial: &Trial, outcome: &Outcome, found: &mut Vec<Findin
                 Remedy::at(Place::Network, LET_PASS),
             )),
             Outcome::NoConnection(why) if someone_answers => dead(trial, probe, why, found),
+            Outcome::Failed(why) if someone_answers => found.push(
+                finding(
+                    Code::PathFails,
+                    Severity::Warning,
+                    Certainty::Proven,
+                    format!("through {name} alone a request to {} comes to nothing: {why}", trial.server),
+                    "something answers there, and it may not be the server: networks that want a login answer for \
+                     others, and so do filters",
+                    Remedy::at(
+                        Place::Network,
+                        format!("log in to the network behind {name}, with a browser, or leave it out"),
+                    ),
+                )
+                .about(name),
+            ),
             _ => {}
         }
     }
@@ -194,7 +224,7 @@ fn one_path(facts: &Facts, trial: &Trial, found: &mut Vec<Finding>) {
             Certainty::Likely,
             "the server announces further addresses, and this host makes no use of any (the limit add_addr_accepted is 0)",
             "no path is opened to them",
-            Remedy::here([raised(limits, false)]),
+            Remedy::here([accepting(facts, limits)]),
         ));
     }
     let explains = |finding: &Finding| {
@@ -223,7 +253,7 @@ fn one_path(facts: &Facts, trial: &Trial, found: &mut Vec<Finding>) {
             Remedy::at(Place::Here, "name a URL with a file of some megabytes"),
         )
         .about(&trial.server)
-    } else if asked == 0 {
+    } else if asked == 0 && would_ask(facts) {
         warn(
             Code::PeerForbidsJoins,
             Certainty::Likely,
@@ -238,7 +268,21 @@ fn one_path(facts: &Facts, trial: &Trial, found: &mut Vec<Finding>) {
                      mphttp paths add ADDR --signal --port N"
                         .into(),
                 ),
+                ..Remedy::default()
             },
+        )
+    } else if asked == 0 {
+        warn(
+            Code::JoinsUnanswered,
+            Certainty::Possible,
+            "no further path came about, and whether this host asked for one can't be seen",
+            "the kernel doesn't count it (before Linux 6.12), or it isn't the kernel that asks, or no endpoint is known \
+             that it would ask from",
+            Remedy::at(
+                Place::Network,
+                "look at what is behind the second interface, at this host's endpoints (mphttp paths), and on the \
+                 server run mphttp doctor --server",
+            ),
         )
     } else if answered == 0 {
         warn(
@@ -264,7 +308,26 @@ fn one_path(facts: &Facts, trial: &Trial, found: &mut Vec<Finding>) {
                     from: None,
                 }],
                 advice: Some("on the server; mphttp doctor --server says there what it is".into()),
+                ..Remedy::default()
             },
         )
     });
+}
+
+/// Whether the kernel would have asked for a further path, and counted that it did: that it asked for none is the
+/// server's doing then. `MPJoinSynTx` is counted from Linux 6.12 on.
+fn would_ask(facts: &Facts) -> bool {
+    let first = primary(facts);
+    let is_second = |way: &WayOut<'_>| Some(way.interface.index) != first;
+    let asks_from = |way: &WayOut<'_>| {
+        facts.endpoints.iter().flatten().any(|endpoint| {
+            let owner = facts.interface_of(endpoint.address);
+            opens(endpoint)
+                && facts.concerns(endpoint.address)
+                && owner.is_some_and(|owner| owner.index == way.interface.index)
+        })
+    };
+    facts.counters.has_mptcp("MPJoinSynTx")
+        && facts.settings.manager() == Some(ManagerKind::Kernel)
+        && ways(facts).iter().any(|way| is_second(way) && asks_from(way))
 }

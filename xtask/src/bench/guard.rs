@@ -1,0 +1,54 @@
+//! A server's end comes with the bench's, whatever ends that: between the two stands a process of this program, which the
+//! bench holds by its stdin. When nobody holds that any more, it ends the server.
+
+use std::ffi::OsString;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+use tokio::io::AsyncReadExt;
+
+/// What to guard.
+#[derive(clap::Args)]
+pub struct Args {
+    /// The program and its arguments
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    command: Vec<OsString>,
+}
+
+/// The same command under guard. It ends when the stdin of its process is closed, and with an error if it does so before.
+///
+/// # Errors
+/// When this program can't be found.
+pub fn guarded(command: &Command) -> Result<Command> {
+    let mut guard = Command::new(std::env::current_exe().context("this program is not to be found")?);
+    guard.arg("guard").arg("--").arg(command.get_program()).args(command.get_args());
+    guard.stdin(Stdio::piped()).stdout(Stdio::null());
+    Ok(guard)
+}
+
+/// Runs a program until stdin ends.
+///
+/// # Errors
+/// When it can't be started, or ends by itself.
+pub fn run(args: &Args) -> Result<()> {
+    let (program, arguments) = args.command.split_first().context("nothing to guard")?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
+    let outcome = runtime.block_on(async {
+        let mut command = tokio::process::Command::new(program);
+        let mut child = command
+            .args(arguments)
+            .stdin(Stdio::null())
+            .spawn()
+            .with_context(|| format!("can't start {}", program.display()))?;
+        let mut orders = Vec::new();
+        let mut stdin = tokio::io::stdin();
+        tokio::select! {
+            ended = child.wait() => bail!("{} ended by itself: {}", program.display(), ended?),
+            // An end is an end, in good order or not.
+            _ = stdin.read_to_end(&mut orders) => Ok(child.kill().await?),
+        }
+    });
+    // The reading of stdin may go on.
+    runtime.shutdown_background();
+    outcome
+}
