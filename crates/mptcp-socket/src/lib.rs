@@ -26,4 +26,4 @@ pub use sys::{OwnedSocket, RawSocket, duplicate, network_namespace};
 pub use transport::{
     MptcpInfo, Path, PathState, Spoken, Totals, Transport, name_interfaces, path_count, spoken,
 };
-pub use watch::{Stream, Watch, Watched};
+pub use watch::{Stream, Watch, Watched, WeakWatch};

@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, Read, Write},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, Weak},
     time::{Duration, Instant},
 };
 
@@ -67,6 +67,21 @@ pub struct Watch {
     shared: Arc<Shared>,
 }
 
+/// A [`Watch`] that counts for nobody asking: what keeps one for later, such as a server for the requests that may come,
+/// spares a connection that ends with nobody asking its last look.
+#[derive(Clone, Debug)]
+pub struct WeakWatch {
+    shared: Weak<Shared>,
+}
+
+impl WeakWatch {
+    /// The watch, unless the stream is gone and all its watches are too.
+    #[must_use]
+    pub fn upgrade(&self) -> Option<Watch> {
+        self.shared.upgrade().map(|shared| Watch { shared })
+    }
+}
+
 #[derive(Debug)]
 struct Shared {
     slot: sys::Slot,
@@ -83,7 +98,9 @@ impl<S: Stream> Watched<S> {
         let shared = Arc::new(Shared { slot: sys::Slot::new(&stream), origin, latest: Mutex::new(None) });
         let began = origin.began_as_mptcp();
         let integrity = if began { Integrity::Fresh } else { Integrity::Plain };
-        Self { owner: Owner { shared, next_look: began.then(Instant::now), integrity }, stream }
+        // Not at once: most connections are over before there is a history to keep.
+        let next_look = began.then(|| Instant::now() + LOOK_EVERY);
+        Self { owner: Owner { shared, next_look, integrity }, stream }
     }
 
     /// A handle that can be kept and asked at any time.
@@ -198,6 +215,12 @@ impl Watch {
     pub fn limit_window(&self, bytes: u32) -> io::Result<()> {
         let done = self.shared.slot.with(|fd| sys::limit_window(&fd, bytes));
         done.unwrap_or_else(|| Err(io::ErrorKind::NotConnected.into()))
+    }
+
+    /// The same, to keep without asking.
+    #[must_use]
+    pub fn downgrade(&self) -> WeakWatch {
+        WeakWatch { shared: Arc::downgrade(&self.shared) }
     }
 
     /// Whether the stream still exists on this side.

@@ -9,7 +9,7 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo},
     server::conn::auto,
 };
-use mptcp_socket::{Accepts, Protocol, Watch, Watched};
+use mptcp_socket::{Accepts, Protocol, Watched, WeakWatch};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
@@ -63,15 +63,15 @@ pub(super) async fn serve<S, B>(
     let _ = shared.accepts.set_options(&stream);
     let origin = shared.accepts.origin(&stream);
     let stream = Watched::new(stream, origin);
-    let watch = stream.watch();
     let remote = plain(remote);
     if shared.accepts.protocol() == Protocol::MptcpOnly
-        && let Some(reason) = watch.spoken().reason()
+        && let Some(reason) = stream.watch().spoken().reason()
     {
         shared.stats.refused_tcp();
         tracing::info!(%remote, %reason, "closed a connection that speaks TCP: MPTCP is demanded");
         return;
     }
+    let watch = stream.watch().downgrade();
     let peer = Peer { remote, local: plain(local), tls: shared.acceptor.is_some() };
     let Some(acceptor) = &shared.acceptor else {
         return drive(stream, slot, &shared, watch, peer).await;
@@ -99,7 +99,7 @@ async fn drive<IO, S, B>(
     io: IO,
     slot: OwnedSemaphorePermit,
     shared: &Arc<Shared<S>>,
-    watch: Watch,
+    watch: WeakWatch,
     peer: Peer,
 ) where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,

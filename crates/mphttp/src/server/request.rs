@@ -17,7 +17,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use http_body::Body;
 use http_body_util::BodyExt;
 use hyper::{body::Incoming, service::Service};
-use mptcp_socket::Watch;
+use mptcp_socket::WeakWatch;
 use tokio::time::timeout;
 
 use super::{
@@ -47,7 +47,7 @@ pub struct Peer {
 /// The service as one connection sees it.
 pub(super) struct ForConnection<S> {
     pub(super) shared: Arc<Shared<S>>,
-    pub(super) watch: Watch,
+    pub(super) watch: WeakWatch,
     pub(super) peer: Peer,
     pub(super) gauge: Arc<Gauge>,
 }
@@ -76,7 +76,9 @@ where
         }
         let tunnel = multiplexed && request.method() == Method::CONNECT;
         let mut request = request.map(|body| RequestBody::new(body, limit));
-        request.extensions_mut().insert(self.watch.clone());
+        if let Some(watch) = self.watch.upgrade() {
+            request.extensions_mut().insert(watch);
+        }
         request.extensions_mut().insert(self.peer);
         let exceeded = request.body().exceeded();
         let shared = Arc::clone(&self.shared);
