@@ -172,7 +172,7 @@ async fn answer(site: Arc<Site>, request: Request<RequestBody>) -> Result<Respon
     } else if let Some(uploads) = site.uploads.as_ref().filter(|uploads| uploads.takes(&request)) {
         uploads.respond(request).await
     } else {
-        site.files.respond(&request).await.map(Body::new)
+        site.files.respond(&request).await.map(Body::from)
     };
     let status = response.status();
     Ok(response.map(|body| Logged::new(body, status, pending)))

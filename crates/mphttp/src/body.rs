@@ -23,6 +23,7 @@ enum Inner {
     #[default]
     Empty,
     Bytes(Bytes),
+    File(crate::files::Body),
     Boxed(UnsyncBoxBody<Bytes, BoxError>),
 }
 
@@ -59,7 +60,7 @@ impl Body {
         match &self.0 {
             Inner::Empty => Some(Self::empty()),
             Inner::Bytes(bytes) => Some(Self(Inner::Bytes(bytes.clone()))),
-            Inner::Boxed(_) => None,
+            Inner::File(_) | Inner::Boxed(_) => None,
         }
     }
 
@@ -69,7 +70,7 @@ impl Body {
         match &self.0 {
             Inner::Empty => Some(&[]),
             Inner::Bytes(bytes) => Some(bytes),
-            Inner::Boxed(_) => None,
+            Inner::File(_) | Inner::Boxed(_) => None,
         }
     }
 }
@@ -104,6 +105,12 @@ impl From<Vec<u8>> for Body {
     }
 }
 
+impl From<crate::files::Body> for Body {
+    fn from(body: crate::files::Body) -> Self {
+        Self(Inner::File(body))
+    }
+}
+
 impl From<()> for Body {
     fn from((): ()) -> Self {
         Self::empty()
@@ -118,19 +125,25 @@ impl http_body::Body for Body {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        if let Inner::Boxed(body) = &mut self.0 {
-            return Pin::new(body).poll_frame(context);
+        match &mut self.0 {
+            Inner::Empty => Poll::Ready(None),
+            Inner::Bytes(bytes) => {
+                let bytes = std::mem::take(bytes);
+                self.0 = Inner::Empty;
+                Poll::Ready(Some(Ok(Frame::data(bytes))))
+            }
+            Inner::File(body) => {
+                Pin::new(body).poll_frame(context).map(|frame| frame.map(|frame| frame.map_err(Into::into)))
+            }
+            Inner::Boxed(body) => Pin::new(body).poll_frame(context),
         }
-        Poll::Ready(match std::mem::take(&mut self.0) {
-            Inner::Bytes(bytes) => Some(Ok(Frame::data(bytes))),
-            Inner::Empty | Inner::Boxed(_) => None,
-        })
     }
 
     fn is_end_stream(&self) -> bool {
         match &self.0 {
             Inner::Empty => true,
             Inner::Bytes(_) => false,
+            Inner::File(body) => body.is_end_stream(),
             Inner::Boxed(body) => body.is_end_stream(),
         }
     }
@@ -139,6 +152,7 @@ impl http_body::Body for Body {
         match &self.0 {
             Inner::Empty => SizeHint::with_exact(0),
             Inner::Bytes(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Inner::File(body) => body.size_hint(),
             Inner::Boxed(body) => body.size_hint(),
         }
     }
@@ -149,6 +163,7 @@ impl fmt::Debug for Body {
         match &self.0 {
             Inner::Empty => f.write_str("Body(empty)"),
             Inner::Bytes(bytes) => write!(f, "Body({} bytes)", bytes.len()),
+            Inner::File(_) => f.write_str("Body(file)"),
             Inner::Boxed(_) => f.write_str("Body(stream)"),
         }
     }

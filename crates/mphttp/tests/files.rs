@@ -4,6 +4,9 @@
 
 #[path = "files/confined.rs"]
 mod confined;
+#[cfg(target_os = "linux")]
+#[path = "files/kept.rs"]
+mod kept;
 #[path = "files/site.rs"]
 mod site;
 #[path = "files/wire.rs"]

@@ -1,10 +1,11 @@
-//! From a request to its response: which file, in which coding, in which state, which part of it. All of it blocks.
+//! From a request to its response: which file, in which coding, in which state, which part of it. It blocks, but for
+//! the way of a file that is open already.
 
-use std::fs::File;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io;
 use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use http::header::{self, HeaderMap, HeaderValue};
@@ -13,8 +14,11 @@ use http::{Method, Response, StatusCode};
 use super::body::{Body, Part, length};
 use super::conditional::{Validators, Verdict};
 use super::encoding::{self, Coding};
+use super::opened::Opened;
 use super::path::Target;
 use super::range::Wanted;
+#[cfg(target_os = "linux")]
+use super::root::State;
 use super::root::{self, Kind, Stat};
 use super::{Files, listing, negotiate};
 
@@ -22,16 +26,22 @@ const ALLOW: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
 
 /// What a GET or HEAD request says.
 #[derive(Debug)]
-pub(super) struct Ask {
+pub(super) struct Ask<'a> {
     pub(super) head: bool,
     /// As in the URL.
-    pub(super) path: String,
-    pub(super) query: Option<String>,
-    pub(super) headers: HeaderMap,
+    pub(super) path: &'a str,
+    pub(super) query: Option<&'a str>,
+    pub(super) headers: &'a HeaderMap,
 }
 
-/// A request that gets no file: the status, and a sentence that names no path.
-struct Refusal(StatusCode, &'static str);
+/// Why a request gets no file.
+enum Refusal {
+    /// The status, and a sentence that names no path.
+    Told(StatusCode, &'static str),
+    /// It takes what may block.
+    #[cfg(target_os = "linux")]
+    Later,
+}
 
 impl From<io::Error> for Refusal {
     fn from(error: io::Error) -> Self {
@@ -45,7 +55,7 @@ impl From<io::Error> for Refusal {
             StatusCode::SERVICE_UNAVAILABLE => "The server has too many files open. Try again in a moment.",
             _ => "The server could not read this.",
         };
-        Refusal(status, text)
+        Refusal::Told(status, text)
     }
 }
 
@@ -53,17 +63,124 @@ const NOTHING_HERE: &str = "There is nothing here.";
 
 impl Refusal {
     fn not_found() -> Self {
-        Refusal(StatusCode::NOT_FOUND, NOTHING_HERE)
+        Refusal::Told(StatusCode::NOT_FOUND, NOTHING_HERE)
     }
 }
 
-pub(super) fn answer(files: &Files, ask: &Ask) -> Response<Body> {
-    let mut response = locate(files, ask).unwrap_or_else(|Refusal(status, text)| plain(status, text));
+pub(super) fn answer(files: &Files, ask: &Ask<'_>) -> Response<Body> {
+    attempt(&Disk(files), files, ask).unwrap_or_else(failed)
+}
+
+/// The answer, if the file is open already: never blocks.
+#[cfg(target_os = "linux")]
+pub(super) fn answer_at_once(files: &Files, ask: &Ask<'_>) -> Option<Response<Body>> {
+    attempt(&Kept(files), files, ask)
+}
+
+fn attempt(store: &impl Store, files: &Files, ask: &Ask<'_>) -> Option<Response<Body>> {
+    let mut response = match locate(store, files, ask) {
+        Ok(response) => response,
+        Err(Refusal::Told(status, text)) => plain(status, text),
+        #[cfg(target_os = "linux")]
+        Err(Refusal::Later) => return None,
+    };
     if ask.head {
         // RFC 9110 section 9.3.2: the same header fields, without the content.
         *response.body_mut() = Body::empty();
     }
-    response
+    Some(response)
+}
+
+/// Where files come from.
+trait Store {
+    /// What a look at a name tells of its file's state.
+    type State: Copy;
+
+    fn stat(&self, path: &Path) -> Result<(Stat, Self::State), Refusal>;
+    /// Whether there is such a file, which need not be so.
+    fn neighbour(&self, path: &Path) -> Result<Option<(Stat, Self::State)>, Refusal>;
+    fn open(&self, place: &Place<'_, Self::State>) -> Result<Arc<Opened>, Refusal>;
+    fn list(&self, files: &Files, ask: &Ask<'_>, target: &Target) -> Result<Response<Body>, Refusal>;
+    fn body(&self, opened: &Opened, parts: Vec<Part>) -> io::Result<Body>;
+}
+
+/// A file that was looked at, and is to be opened.
+struct Place<'a, S> {
+    path: &'a Path,
+    /// The file that was asked for: what the content is, whatever its coding.
+    original: &'a Path,
+    coding: Option<Coding>,
+    state: S,
+}
+
+/// The disk: blocks.
+struct Disk<'a>(&'a Files);
+
+impl Store for Disk<'_> {
+    type State = ();
+
+    fn stat(&self, path: &Path) -> Result<(Stat, ()), Refusal> {
+        Ok((self.0.root.stat(path)?, ()))
+    }
+
+    fn neighbour(&self, path: &Path) -> Result<Option<(Stat, ())>, Refusal> {
+        Ok(self.0.root.stat(path).ok().map(|stat| (stat, ())))
+    }
+
+    fn open(&self, place: &Place<'_, ()>) -> Result<Arc<Opened>, Refusal> {
+        let file = self.0.root.file(place.path)?;
+        let meta = file.metadata()?;
+        if !meta.is_file() {
+            return Err(Refusal::not_found());
+        }
+        let now = SystemTime::now();
+        let opened = Arc::new(Opened::new(file, &meta, place.original, place.coding, now)?);
+        #[cfg(target_os = "linux")]
+        self.0.kept.keep(place.path.to_owned(), &opened, &meta, now);
+        Ok(opened)
+    }
+
+    fn list(&self, files: &Files, ask: &Ask<'_>, target: &Target) -> Result<Response<Body>, Refusal> {
+        list(files, ask, target)
+    }
+
+    fn body(&self, opened: &Opened, parts: Vec<Part>) -> io::Result<Body> {
+        Body::from_file(Arc::clone(&opened.file), parts)
+    }
+}
+
+/// The files that are open already: whatever else is needed is for [`Disk`].
+#[cfg(target_os = "linux")]
+struct Kept<'a>(&'a Files);
+
+#[cfg(target_os = "linux")]
+impl Store for Kept<'_> {
+    type State = State;
+
+    fn stat(&self, path: &Path) -> Result<(Stat, State), Refusal> {
+        // What isn't there is for the disk to say as well.
+        self.0.root.state(path).map_err(|_| Refusal::Later)
+    }
+
+    fn neighbour(&self, path: &Path) -> Result<Option<(Stat, State)>, Refusal> {
+        match self.0.root.state(path) {
+            Ok(found) => Ok(Some(found)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(_) => Err(Refusal::Later),
+        }
+    }
+
+    fn open(&self, place: &Place<'_, State>) -> Result<Arc<Opened>, Refusal> {
+        self.0.kept.get(place.path, place.coding, &place.state).ok_or(Refusal::Later)
+    }
+
+    fn list(&self, _: &Files, _: &Ask<'_>, _: &Target) -> Result<Response<Body>, Refusal> {
+        Err(Refusal::Later)
+    }
+
+    fn body(&self, opened: &Opened, parts: Vec<Part>) -> io::Result<Body> {
+        Ok(Body::from_open(&opened.file, parts))
+    }
 }
 
 /// The answer to OPTIONS, and to methods that files know nothing of (RFC 9110 sections 9.3.7 and 15.5.6).
@@ -103,13 +220,13 @@ fn whole(text: String, content_type: &'static str) -> Response<Body> {
     response
 }
 
-fn locate(files: &Files, ask: &Ask) -> Result<Response<Body>, Refusal> {
-    let target = Target::parse(&ask.path, files.hidden).ok_or_else(Refusal::not_found)?;
-    let stat = files.root.stat(&target.path)?;
-    match stat.kind {
-        Kind::File if !target.directory => file(files, ask, &target.path, stat),
-        Kind::Directory if !target.directory => redirect(&target.with_slash(ask.query.as_deref())),
-        Kind::Directory => directory(files, ask, &target),
+fn locate(store: &impl Store, files: &Files, ask: &Ask<'_>) -> Result<Response<Body>, Refusal> {
+    let target = Target::parse(ask.path, files.hidden).ok_or_else(Refusal::not_found)?;
+    let found = store.stat(&target.path)?;
+    match found.0.kind {
+        Kind::File if !target.directory => file(store, files, ask, &target.path, found),
+        Kind::Directory if !target.directory => redirect(&target.with_slash(ask.query)),
+        Kind::Directory => directory(store, files, ask, &target),
         Kind::File | Kind::Other => Err(Refusal::not_found()),
     }
 }
@@ -121,21 +238,30 @@ fn redirect(to: &str) -> Result<Response<Body>, Refusal> {
     Ok(response)
 }
 
-fn directory(files: &Files, ask: &Ask, target: &Target) -> Result<Response<Body>, Refusal> {
+fn directory(
+    store: &impl Store,
+    files: &Files,
+    ask: &Ask<'_>,
+    target: &Target,
+) -> Result<Response<Body>, Refusal> {
     if !files.index.is_empty() {
         let index = target.path.join(&*files.index);
-        match files.root.stat(&index) {
-            Ok(stat) if stat.kind == Kind::File => return file(files, ask, &index, stat),
-            Err(error) if root::status(&error) != StatusCode::NOT_FOUND => return Err(error.into()),
-            _ => {}
+        match store.stat(&index) {
+            Ok(found) if found.0.kind == Kind::File => return file(store, files, ask, &index, found),
+            Err(Refusal::Told(StatusCode::NOT_FOUND, _)) | Ok(_) => {}
+            Err(refusal) => return Err(refusal),
         }
     }
+    store.list(files, ask, target)
+}
+
+fn list(files: &Files, ask: &Ask<'_>, target: &Target) -> Result<Response<Body>, Refusal> {
     if !files.listing {
-        return Err(Refusal(StatusCode::FORBIDDEN, "This directory is not listed."));
+        return Err(Refusal::Told(StatusCode::FORBIDDEN, "This directory is not listed."));
     }
-    let order = listing::Order::parse(ask.query.as_deref());
+    let order = listing::Order::parse(ask.query);
     let entries = listing::entries(files.root.list(&target.path)?, files.hidden, order);
-    let json = negotiate::wants_json(&ask.headers);
+    let json = negotiate::wants_json(ask.headers);
     let mut response = if json {
         let text = serde_json::to_string(&entries).map_err(io::Error::other)?;
         whole(text, "application/json")
@@ -151,19 +277,21 @@ fn directory(files: &Files, ask: &Ask, target: &Target) -> Result<Response<Body>
     Ok(response)
 }
 
-fn file(files: &Files, ask: &Ask, path: &Path, stat: Stat) -> Result<Response<Body>, Refusal> {
-    let variant = if files.precompressed { neighbour(files, ask, path, stat) } else { None };
-    let (file, coding) = match variant {
-        Some((file, coding)) => (file, Some(coding)),
-        None => (files.root.file(path)?, None),
+fn file<S: Store>(
+    store: &S,
+    files: &Files,
+    ask: &Ask<'_>,
+    path: &Path,
+    (stat, state): (Stat, S::State),
+) -> Result<Response<Body>, Refusal> {
+    let variant = if files.precompressed { neighbour(store, ask, path, stat)? } else { None };
+    let opened = match variant {
+        Some(opened) => opened,
+        None => store.open(&Place { path, original: path, coding: None, state })?,
     };
-    let meta = file.metadata()?;
-    if !meta.is_file() {
-        return Err(Refusal::not_found());
-    }
-    let validators = Validators::of(&meta, coding, SystemTime::now());
-    let mut response = match validators.judge(&ask.headers) {
-        Verdict::Proceed => content(ask, file, meta.len(), &content_type(path), &validators)?,
+    let validators = opened.validators.at(SystemTime::now());
+    let mut response = match validators.judge(ask.headers) {
+        Verdict::Proceed => content(store, ask, &opened, &validators)?,
         Verdict::NotModified => {
             let mut response = Response::new(Body::empty());
             *response.status_mut() = StatusCode::NOT_MODIFIED;
@@ -178,7 +306,7 @@ fn file(files: &Files, ask: &Ask, path: &Path, stat: Stat) -> Result<Response<Bo
     if status.is_success() || status == StatusCode::NOT_MODIFIED {
         validators.write(headers);
     }
-    if let Some(coding) = coding.filter(|_| status.is_success()) {
+    if let Some(coding) = opened.coding.filter(|_| status.is_success()) {
         headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(coding.token()));
     }
     if files.precompressed {
@@ -189,36 +317,49 @@ fn file(files: &Files, ask: &Ask, path: &Path, stat: Stat) -> Result<Response<Bo
 
 /// The compressed neighbour that the client prefers, if there is one that is no older than the file. Compressors set its
 /// time to the file's, some of them in whole seconds.
-fn neighbour(files: &Files, ask: &Ask, path: &Path, original: Stat) -> Option<(File, Coding)> {
+fn neighbour(
+    store: &impl Store,
+    ask: &Ask<'_>,
+    original: &Path,
+    stat: Stat,
+) -> Result<Option<Arc<Opened>>, Refusal> {
     let seconds = |stat: Stat| Some(stat.modified?.duration_since(UNIX_EPOCH).ok()?.as_secs());
-    encoding::preferred(&ask.headers).into_iter().find_map(|coding| {
-        let path = coding.beside(path);
-        let stat = files.root.stat(&path).ok()?;
-        let usable = stat.kind == Kind::File && seconds(stat) >= seconds(original);
-        let file = usable.then(|| files.root.file(&path))?.ok()?;
-        file.metadata().is_ok_and(|meta| meta.is_file()).then_some((file, coding))
-    })
+    for coding in encoding::preferred(ask.headers) {
+        let path = coding.beside(original);
+        let Some((found, state)) = store.neighbour(&path)? else { continue };
+        if found.kind != Kind::File || seconds(found) < seconds(stat) {
+            continue;
+        }
+        match store.open(&Place { path: &path, original, coding: Some(coding), state }) {
+            Ok(opened) => return Ok(Some(opened)),
+            // It has gone in the meantime, or may not be read: the file itself will do.
+            Err(Refusal::Told(..)) => {}
+            #[cfg(target_os = "linux")]
+            Err(later @ Refusal::Later) => return Err(later),
+        }
+    }
+    Ok(None)
 }
 
 /// 200, 206 or 416.
 fn content(
-    ask: &Ask,
-    file: File,
-    size: u64,
-    kind: &str,
+    store: &impl Store,
+    ask: &Ask<'_>,
+    opened: &Opened,
     validators: &Validators,
 ) -> io::Result<Response<Body>> {
+    let size = opened.size;
     // Range is defined for GET alone (RFC 9110 section 14.2).
-    let wanted = if !ask.head && validators.range_applies(&ask.headers) {
-        Wanted::of(&ask.headers, size)
+    let wanted = if !ask.head && validators.range_applies(ask.headers) {
+        Wanted::of(ask.headers, size)
     } else {
         Wanted::Whole
     };
-    let mut headers = HeaderMap::new();
+    let mut headers = HeaderMap::with_capacity(8);
     headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     let mut status = StatusCode::PARTIAL_CONTENT;
-    let mut kind = value(kind)?;
+    let mut kind = opened.content_type.clone();
     let parts = match wanted {
         Wanted::Whole => {
             status = StatusCode::OK;
@@ -243,7 +384,7 @@ fn content(
     };
     headers.insert(header::CONTENT_TYPE, kind);
     headers.insert(header::CONTENT_LENGTH, length(&parts).into());
-    let body = if ask.head { Body::empty() } else { Body::from_file(file, parts)? };
+    let body = if ask.head { Body::empty() } else { store.body(opened, parts)? };
     let mut response = Response::new(body);
     *response.status_mut() = status;
     *response.headers_mut() = headers;
@@ -277,9 +418,4 @@ fn multipart(ranges: Vec<Range<u64>>, size: u64, kind: &str, boundary: &str) -> 
 fn boundary() -> String {
     let random = || RandomState::new().build_hasher().finish();
     format!("{:016x}{:016x}", random(), random())
-}
-
-fn content_type(path: &Path) -> String {
-    let guess = mime_guess::from_path(path).first_raw().unwrap_or("application/octet-stream");
-    if guess.starts_with("text/") { format!("{guess}; charset=utf-8") } else { guess.to_owned() }
 }

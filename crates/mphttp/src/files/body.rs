@@ -18,12 +18,17 @@ use super::platform;
 /// What is read from a file at a time, in bytes. With one chunk read ahead, a slow client holds two of them.
 const CHUNK: u64 = 128 * 1024;
 
+/// Up to this size, in bytes, a file is read with its answer rather than with the answer's body.
+#[cfg(target_os = "linux")]
+const SMALL: u64 = 32 * 1024;
+
 /// The body of a response from [`Files`](super::Files).
 ///
 /// It gives exactly as many bytes as it promised. If the file has become shorter in the meantime, or can't be read, it
 /// ends with an error, upon which an HTTP server cuts the connection: the client sees that something is missing.
 ///
-/// Must be polled inside a tokio runtime: files are read on its blocking threads, one chunk ahead of the client.
+/// Must be polled inside a tokio runtime: what a file's disk has to deliver is read on its blocking
+/// threads, one chunk ahead of the client; what is in memory, as the client takes it.
 #[derive(Debug)]
 pub struct Body(Content);
 
@@ -62,19 +67,30 @@ impl Body {
     }
 
     /// Parts of a file, the first chunk of which is read here and now: it blocks.
-    pub(crate) fn from_file(file: File, parts: Vec<Part>) -> io::Result<Self> {
-        let remaining = length(&parts);
-        let mut reader = Reader { file: Arc::new(file), parts: parts.into(), remaining, next: None };
+    pub(crate) fn from_file(file: impl Into<Arc<File>>, parts: Vec<Part>) -> io::Result<Self> {
+        let mut reader = Reader::new(file.into(), parts);
         let first = match reader.step() {
             None => return Ok(Body::empty()),
             Some(Step::Bytes(bytes)) => bytes,
             Some(Step::Read(range)) => read(&reader.file, range)?,
         };
-        if first.len() as u64 == remaining {
+        if first.len() as u64 == reader.remaining {
             return Ok(Body(Content::Full(first)));
         }
         reader.next = Some(Next::Ready(first));
         Ok(Body(Content::File(Box::new(reader))))
+    }
+
+    /// Parts of a file of which nothing is read yet but what is in memory: it doesn't block.
+    #[cfg(target_os = "linux")]
+    pub(super) fn from_open(file: &Arc<File>, parts: Vec<Part>) -> Self {
+        if let [Part::File(range)] = &parts[..]
+            && range.end.saturating_sub(range.start) <= SMALL
+            && let Some(bytes) = platform::read_in_memory(file, range)
+        {
+            return Body(Content::Full(bytes.into()));
+        }
+        Body(Content::File(Box::new(Reader::new(Arc::clone(file), parts))))
     }
 
     /// Bytes that are still to come.
@@ -107,6 +123,11 @@ enum Step {
 }
 
 impl Reader {
+    fn new(file: Arc<File>, parts: Vec<Part>) -> Self {
+        let remaining = length(&parts);
+        Self { file, parts: parts.into(), remaining, next: None }
+    }
+
     /// Takes the next piece, of a chunk at most, off the parts.
     fn step(&mut self) -> Option<Step> {
         loop {
@@ -127,25 +148,36 @@ impl Reader {
     fn start_next(&mut self) {
         self.next = self.step().map(|step| match step {
             Step::Bytes(bytes) => Next::Ready(bytes),
-            Step::Read(range) => {
-                let file = Arc::clone(&self.file);
-                Next::Reading(spawn_blocking(move || read(&file, range)))
-            }
+            // What is in memory is read here, without the way to another thread and back.
+            Step::Read(range) => match platform::read_in_memory(&self.file, &range) {
+                Some(bytes) => Next::Ready(bytes.into()),
+                None => {
+                    let file = Arc::clone(&self.file);
+                    Next::Reading(spawn_blocking(move || read(&file, range)))
+                }
+            },
         });
     }
 
     fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
-        let chunk = match &mut self.next {
+        if self.next.is_none() {
+            self.start_next();
+        }
+        let (chunk, slow) = match &mut self.next {
             None => return Poll::Ready(None),
-            Some(Next::Ready(bytes)) => Ok(std::mem::take(bytes)),
+            Some(Next::Ready(bytes)) => (Ok(std::mem::take(bytes)), false),
             Some(Next::Reading(task)) => {
-                ready!(Pin::new(task).poll(cx)).unwrap_or_else(|error| Err(error.into()))
+                (ready!(Pin::new(task).poll(cx)).unwrap_or_else(|error| Err(error.into())), true)
             }
         };
         match &chunk {
             Ok(bytes) => {
                 self.remaining = self.remaining.saturating_sub(bytes.len() as u64);
-                self.start_next();
+                self.next = None;
+                // A disk is asked for the next chunk while this one is on its way.
+                if slow {
+                    self.start_next();
+                }
             }
             Err(_) => {
                 self.next = None;

@@ -10,13 +10,15 @@ use super::encoding::Coding;
 use super::platform;
 
 /// What tells one state of a file from another.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Validators {
     /// Strong: another inode, time, size or coding makes another tag. It holds as far as the file system's clock can
     /// tell two writes apart (Linux 6.13: always, once a state has been looked at; before: 4 to 10 ms).
-    etag: String,
+    etag: HeaderValue,
     /// In whole seconds, and not in the future (RFC 9110 section 8.8.2.1). `None` before 1970.
     modified: Option<SystemTime>,
+    /// `modified` as the field has it.
+    date: Option<HeaderValue>,
     now: SystemTime,
 }
 
@@ -37,20 +39,24 @@ impl Validators {
         let nanos = written.map_or(0, |since| since.as_nanos());
         let suffix = coding.map_or(String::new(), |coding| format!("-{}", coding.token()));
         let etag = format!("\"{nanos:x}-{:x}-{:x}{suffix}\"", meta.len(), hasher.finish());
+        // Hexadecimal digits and a coding's name: it is a field's value.
+        let etag = HeaderValue::from_str(&etag).unwrap_or(HeaderValue::from_static("\"\""));
         let modified = written
             .map(|since| UNIX_EPOCH + Duration::from_secs(since.as_secs()))
             .map(|time| time.min(whole_seconds(now)));
-        Validators { etag, modified, now }
+        let date = modified.and_then(|time| HeaderValue::from_str(&httpdate::fmt_http_date(time)).ok());
+        Validators { etag, modified, date, now }
+    }
+
+    /// The same state of the file, looked at later. It must not have been in the future before.
+    pub(super) fn at(&self, now: SystemTime) -> Self {
+        Self { now, ..self.clone() }
     }
 
     pub(crate) fn write(&self, headers: &mut HeaderMap) {
-        if let Ok(etag) = HeaderValue::from_str(&self.etag) {
-            headers.insert(header::ETAG, etag);
-        }
-        if let Some(date) =
-            self.modified.and_then(|time| HeaderValue::from_str(&httpdate::fmt_http_date(time)).ok())
-        {
-            headers.insert(header::LAST_MODIFIED, date);
+        headers.insert(header::ETAG, self.etag.clone());
+        if let Some(date) = &self.date {
+            headers.insert(header::LAST_MODIFIED, date.clone());
         }
     }
 
@@ -156,7 +162,7 @@ mod tests {
     fn validators(age: Duration) -> Validators {
         let modified = httpdate::parse_http_date(DATE).ok();
         let now = modified.map_or(UNIX_EPOCH, |time| time + age);
-        Validators { etag: "\"a,b\"".into(), modified, now }
+        Validators { etag: HeaderValue::from_static("\"a,b\""), modified, date: None, now }
     }
 
     fn request(fields: &[(&'static str, &str)]) -> HeaderMap {

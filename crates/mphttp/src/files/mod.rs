@@ -24,6 +24,7 @@ pub(crate) mod conditional;
 mod encoding;
 mod listing;
 mod negotiate;
+mod opened;
 pub(crate) mod path;
 mod platform;
 mod range;
@@ -59,7 +60,9 @@ use root::Root;
 ///   or it is outside the root, 503 with `Retry-After` if the process is out of file descriptors, 500 otherwise.
 ///
 /// It is also a [`tower::Service`], so that `axum::Router::fallback_service(files)` serves it. Must run inside a tokio
-/// runtime: all file operations happen on its blocking threads.
+/// runtime: whatever may wait for a disk happens on its blocking threads. On Linux the files asked for last, 64 at most, stay
+/// open for the next request (not those of network file systems): their content is read anew each time, and their state
+/// looked at by name, so that no answer is older than its request.
 #[derive(Clone, Debug)]
 pub struct Files {
     root: Root,
@@ -67,6 +70,8 @@ pub struct Files {
     listing: bool,
     precompressed: bool,
     hidden: bool,
+    #[cfg(target_os = "linux")]
+    kept: Arc<opened::Kept>,
 }
 
 impl Files {
@@ -83,7 +88,15 @@ impl Files {
         let root = Root::open(path).map_err(|error| {
             io::Error::new(error.kind(), format!("can't serve {}: {error}", path.display()))
         })?;
-        Ok(Files { root, index: "index.html".into(), listing: true, precompressed: true, hidden: false })
+        Ok(Files {
+            root,
+            index: "index.html".into(),
+            listing: true,
+            precompressed: true,
+            hidden: false,
+            #[cfg(target_os = "linux")]
+            kept: Arc::default(),
+        })
     }
 
     /// Whether a directory without index file is listed (default) or 403.
@@ -96,6 +109,11 @@ impl Files {
     /// link below the root can publish whatever this process can read.
     pub fn follow_symlinks_outside(mut self, follow: bool) -> Self {
         self.root.outside = follow;
+        // What a clone with another rule has opened is none of this one's.
+        #[cfg(target_os = "linux")]
+        {
+            self.kept = Arc::default();
+        }
         self
     }
 
@@ -129,14 +147,20 @@ impl Files {
         if !head && *request.method() != Method::GET {
             return Responding(State::Ready(Some(answer::other_method(request.method()))));
         }
-        let ask = Ask {
-            head,
-            path: request.uri().path().to_owned(),
-            query: request.uri().query().map(str::to_owned),
-            headers: request.headers().clone(),
-        };
+        #[cfg(target_os = "linux")]
+        {
+            let (uri, headers) = (request.uri(), request.headers());
+            let ask = Ask { head, path: uri.path(), query: uri.query(), headers };
+            if let Some(response) = answer::answer_at_once(self, &ask) {
+                return Responding(State::Ready(Some(response)));
+            }
+        }
+        let (uri, headers) = (request.uri().clone(), request.headers().clone());
         let files = self.clone();
-        Responding(State::Working(spawn_blocking(move || answer::answer(&files, &ask))))
+        Responding(State::Working(spawn_blocking(move || {
+            let ask = Ask { head, path: uri.path(), query: uri.query(), headers: &headers };
+            answer::answer(&files, &ask)
+        })))
     }
 }
 

@@ -9,6 +9,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
+#[cfg(target_os = "linux")]
+use std::time::{Duration, UNIX_EPOCH};
 
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
@@ -53,6 +55,19 @@ fn kind(file: bool, directory: bool) -> Kind {
     }
 }
 
+/// What changes when a file does, or when its name leads to another one.
+#[cfg(target_os = "linux")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct State {
+    pub(super) device: u64,
+    pub(super) inode: u64,
+    /// In bytes.
+    pub(super) size: u64,
+    /// Seconds and nanoseconds, as for `changed`, which nobody can set.
+    pub(super) modified: (i64, i64),
+    pub(super) changed: (i64, i64),
+}
+
 /// The root, opened once: it stays the same directory when it is renamed.
 #[derive(Clone, Debug)]
 pub(crate) struct Root {
@@ -80,6 +95,27 @@ impl Root {
             return fs::metadata(self.path.join(path)).map(|meta| Stat::ambient(&meta));
         }
         self.confined(path, |path| self.dir.metadata(path).map(|meta| Stat::confined(&meta)))
+    }
+
+    /// What a name leads to, wherever that is: one system call, good for comparing with what was found below the root
+    /// before, and for nothing else.
+    #[cfg(target_os = "linux")]
+    pub(super) fn state(&self, path: &Path) -> io::Result<(Stat, State)> {
+        use rustix::fs::{AtFlags, FileType, statat};
+        let stat = statat(&*self.dir, or_dot(path), AtFlags::empty())?;
+        let kind = match FileType::from_raw_mode(stat.st_mode) {
+            FileType::RegularFile => Kind::File,
+            FileType::Directory => Kind::Directory,
+            _ => Kind::Other,
+        };
+        let size = u64::try_from(stat.st_size).unwrap_or_default();
+        let nanoseconds = |of: u64| i64::try_from(of).unwrap_or_default();
+        let modified = (stat.st_mtime, nanoseconds(stat.st_mtime_nsec));
+        let changed = (stat.st_ctime, nanoseconds(stat.st_ctime_nsec));
+        let state = State { device: stat.st_dev, inode: stat.st_ino, size, modified, changed };
+        let time = u64::try_from(stat.st_mtime).ok().map(Duration::from_secs);
+        let modified = time.map(|time| UNIX_EPOCH + time);
+        Ok((Stat { kind, size, modified }, state))
     }
 
     /// Opens for reading, without ever blocking.
