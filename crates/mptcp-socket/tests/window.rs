@@ -13,8 +13,10 @@ use mptcp_socket::{Connect, Listen, Protocol};
 
 const NO_MPTCP: bool = cfg!(mptcp_socket_no_mptcp);
 
-/// How many bytes a sender is ahead of a reader that keeps up and then stops.
-fn ahead(window: Option<u32>) -> io::Result<usize> {
+/// How many bytes a sender is ahead of a reader that keeps up and then stops. It does so up to `rounds` times, until the
+/// sender is ahead by more than `enough`: the kernel widens a window by what was read within a round trip, which on loopback
+/// is hardly any time, so that it takes a reader with pauses.
+fn ahead(window: Option<u32>, rounds: usize, enough: usize) -> io::Result<usize> {
     let listening = Listen::new(Protocol::Tcp).bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = listening.local_addr().unwrap();
     let mut reader = Connect::new(Protocol::Tcp).to(&[address]).unwrap().watched();
@@ -25,17 +27,23 @@ fn ahead(window: Option<u32>) -> io::Result<usize> {
     limit()?;
     let sending = thread::spawn(move || while server.write_all(&[7; 65536]).is_ok() {});
     let mut taken = vec![0; 65536];
-    for round in 0..4000 {
-        let _ = reader.read(&mut taken).unwrap();
-        if round % 100 == 0 {
-            limit()?;
-        }
-    }
     let mut waiting = vec![0; 64 << 20];
     let mut ahead = 0;
-    for _ in 0..20 {
-        thread::sleep(Duration::from_millis(10));
-        ahead = reader.get_ref().peek(&mut waiting).unwrap();
+    for _ in 0..rounds {
+        for piece in 0..4000 {
+            let _ = reader.read(&mut taken).unwrap();
+            if piece % 50 == 0 {
+                limit()?;
+                thread::sleep(Duration::from_millis(1));
+            }
+        }
+        for _ in 0..20 {
+            thread::sleep(Duration::from_millis(10));
+            ahead = reader.get_ref().peek(&mut waiting).unwrap();
+        }
+        if ahead > enough {
+            break;
+        }
     }
     drop(reader);
     sending.join().unwrap();
@@ -46,12 +54,13 @@ fn ahead(window: Option<u32>) -> io::Result<usize> {
 #[test]
 fn a_limited_window_holds_the_sender_back() {
     const WINDOW: u32 = 300_000;
-    let limited = ahead(Some(WINDOW));
+    let limited = ahead(Some(WINDOW), 1, 0);
     if !cfg!(target_os = "linux") || NO_MPTCP {
         assert_eq!(limited.unwrap_err().kind(), io::ErrorKind::Unsupported);
         return;
     }
-    let (limited, free) = (limited.unwrap(), ahead(None).unwrap());
+    let limited = limited.unwrap();
+    let free = ahead(None, 20, 2 * limited).unwrap();
     // The kernel counts memory, of which frames of loopback's size waste less than it had reckoned with.
     let window = WINDOW as usize;
     assert!(
