@@ -223,6 +223,7 @@ impl http_body::Body for Body {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures_util::FutureExt as _;
     use http_body_util::BodyExt as _;
     use std::io::Write as _;
 
@@ -256,6 +257,36 @@ mod tests {
         }
         assert!(got == expected);
         assert!(body.frame().await.is_none());
+    }
+
+    /// Evicted from the page cache, where the file system lets go of it.
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn what_is_not_in_memory_comes_from_the_disk() {
+        let content: Vec<u8> = (0..3 * CHUNK + 5).map(|n| (n % 251) as u8).collect();
+        let size = content.len() as u64;
+        let file = Arc::new(file_of(&content));
+        file.sync_all().unwrap();
+        let evict = || rustix::fs::fadvise(&*file, 0, None, rustix::fs::Advice::DontNeed).unwrap();
+        for range in [0..size, 5..SMALL, 0..size - 1] {
+            evict();
+            let body = Body::from_open(&file, vec![Part::File(range.clone())]);
+            let expected = &content[range.start as usize..range.end as usize];
+            assert!(body.collect().await.unwrap().to_bytes() == expected, "{range:?}");
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn what_is_in_memory_comes_at_once() {
+        let file = Arc::new(file_of(&vec![7; CHUNK as usize * 2]));
+        let small = Body::from_open(&file, vec![Part::File(1..SMALL)]);
+        assert!(matches!(small.0, Content::Full(bytes) if bytes.len() as u64 == SMALL - 1));
+        let mut large = Body::from_open(&file, vec![Part::File(0..CHUNK * 2)]);
+        for _ in 0..2 {
+            let chunk = large.frame().now_or_never().expect("no waiting").unwrap().unwrap();
+            assert_eq!(chunk.into_data().unwrap().len() as u64, CHUNK);
+        }
     }
 
     #[test]

@@ -66,9 +66,8 @@ mod kept {
     use std::sync::{PoisonError, RwLock};
     use std::time::{Duration, Instant};
 
-    use rustix::fs::FsWord;
-
     use super::*;
+    use crate::files::platform;
     use crate::files::root::State;
 
     /// How many files stay open at most.
@@ -79,7 +78,7 @@ mod kept {
 
     /// File systems whose every look can wait for another host or process (linux/magic.h, statfs(2)): their files are
     /// opened where waiting does no harm, each time.
-    const REMOTE: [FsWord; 10] = [
+    const REMOTE: [u32; 10] = [
         0x6969,      // NFS
         0x517b,      // SMB
         0xfe53_4d42, // SMB2
@@ -135,7 +134,7 @@ mod kept {
             meta: &Metadata,
             now: SystemTime,
         ) {
-            let local = rustix::fs::fstatfs(&opened.file).is_ok_and(|fs| !REMOTE.contains(&fs.f_type));
+            let local = platform::file_system(&opened.file).is_some_and(|kind| !REMOTE.contains(&kind));
             // A time in the future is told as the present (RFC 9110 section 8.8.2.1), which passes.
             if !local || meta.modified().is_ok_and(|time| time > now) {
                 return;

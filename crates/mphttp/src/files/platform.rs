@@ -71,25 +71,39 @@ mod unix {
         /// Beyond this, in bytes, clearing the buffer costs more than the two calls that find out first.
         const CLEARED: usize = 32 * 1024;
         let len = usize::try_from(range.end.checked_sub(range.start)?).ok()?;
+        let read = || read_at(file, range.start, len).ok().filter(|read| read.len() == len);
         if len > CLEARED {
-            // The kernel evicts whole runs of pages, and reads them ahead in runs: the ends speak for what is between.
-            let ends = in_memory(file, range.start) && in_memory(file, range.end - 1);
-            return ends
-                .then(|| read_at(file, range.start, len).ok())
-                .flatten()
-                .filter(|read| read.len() == len);
+            // The kernel reads and evicts whole runs of pages: the ends speak for what is between.
+            let mut byte = [0];
+            let first = read_now(file, range.start, &mut byte);
+            let there = first.and_then(|_| read_now(file, range.end - 1, &mut byte));
+            return if there == Ok(1) || is_memory(file, there) { read() } else { None };
         }
         let mut buffer = vec![0; len];
-        let mut into = [io::IoSliceMut::new(&mut buffer)];
-        let read = rustix::io::preadv2(file, &mut into, range.start, rustix::io::ReadWriteFlags::NOWAIT);
-        (read == Ok(len)).then_some(buffer)
+        match read_now(file, range.start, &mut buffer) {
+            Ok(read) if read == len => Some(buffer),
+            outcome if is_memory(file, outcome) => read(),
+            _ => None,
+        }
     }
 
     #[cfg(target_os = "linux")]
-    pub(in super::super) fn in_memory(file: &File, offset: u64) -> bool {
-        let mut byte = [0];
-        let mut into = [io::IoSliceMut::new(&mut byte)];
-        rustix::io::preadv2(file, &mut into, offset, rustix::io::ReadWriteFlags::NOWAIT) == Ok(1)
+    fn read_now(file: &File, offset: u64, buffer: &mut [u8]) -> rustix::io::Result<usize> {
+        let mut into = [io::IoSliceMut::new(buffer)];
+        rustix::io::preadv2(file, &mut into, offset, rustix::io::ReadWriteFlags::NOWAIT)
+    }
+
+    /// Whether a file is in memory by nature: tmpfs and ramfs (linux/magic.h) don't know the flag.
+    #[cfg(target_os = "linux")]
+    fn is_memory(file: &File, outcome: rustix::io::Result<usize>) -> bool {
+        outcome == Err(Errno::OPNOTSUPP) && matches!(file_system(file), Some(0x0102_1994 | 0x8584_58f6))
+    }
+
+    /// What kind of file system a file is on: the kernel's magic number (statfs(2)).
+    #[cfg(target_os = "linux")]
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the numbers have 32 bits")]
+    pub(in super::super) fn file_system(file: &File) -> Option<u32> {
+        rustix::fs::fstatfs(file).ok().map(|fs| fs.f_type as u32)
     }
 
     #[cfg(not(target_os = "linux"))]
