@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 
 use crate::command::{cargo, command, output, root, run as run_command, target_dir};
-use crate::prerequisites::{self, C_COMPILER, PYTHON};
+use crate::prerequisites::{self, C_COMPILER, H2LOAD, MPTCPIZE, NGINX, PYTHON, WRK};
 use crate::python;
 
 /// What `cargo xtask bench` can be told.
@@ -34,6 +34,8 @@ enum Name {
     Layer,
     /// mphttp against Go's net/http, on two links and over loopback
     Http,
+    /// mphttp serve beside nginx and Go, over TCP, TLS, HTTP/2 and MPTCP
+    Serve,
     /// What a fetch costs where MPTCP can't be had, beside Go and curl
     Fallback,
     /// Every situation that two links get into, beside plain TCP, Go and libcurl
@@ -65,11 +67,15 @@ pub fn run(args: &Args) -> Result<ExitCode> {
                 bench.arg("--python").arg(python::with_libraries()?);
                 bench.arg("--worker").arg(root().join("xtask/peers/python/worker.py"));
             }
-            Name::Http | Name::Fallback | Name::Situations => {
+            Name::Http | Name::Serve | Name::Fallback | Name::Situations => {
+                if *name == Name::Serve {
+                    prerequisites::check(&[&NGINX, &WRK, &H2LOAD, &MPTCPIZE])?;
+                }
                 run_command(cargo().args(release).args(["--package", "mphttp-cli"]))?;
                 let peers = Peers::build()?;
                 bench.arg(match name {
                     Name::Http => "http",
+                    Name::Serve => "serve",
                     Name::Fallback => "fallback",
                     _ => "situations",
                 });

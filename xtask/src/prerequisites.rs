@@ -52,6 +52,21 @@ pub const CHROMIUM: Program = Program {
     purpose: "the headless browser of the end-to-end tests",
     remedy: "apt-get install chromium",
 };
+/// nginx, a peer of the bench of servers.
+pub const NGINX: Program =
+    Program { names: &["nginx"], purpose: "a server to compare with", remedy: "apt-get install nginx-light" };
+/// wrk, the client of that bench.
+pub const WRK: Program =
+    Program { names: &["wrk"], purpose: "the client of the bench of servers", remedy: "apt-get install wrk" };
+/// h2load, its client over HTTP/2.
+pub const H2LOAD: Program = Program {
+    names: &["h2load"],
+    purpose: "the HTTP/2 client of the bench of servers",
+    remedy: "apt-get install nghttp2-client",
+};
+/// mptcpize: wrk over MPTCP.
+pub const MPTCPIZE: Program =
+    Program { names: &["mptcpize"], purpose: "runs wrk over MPTCP", remedy: "apt-get install mptcpize" };
 
 /// # Errors
 /// When any of `programs` is not in `PATH`: one line for each, with its remedy.
@@ -62,7 +77,7 @@ pub fn check(programs: &[&Program]) -> Result<()> {
         .map(|program| format!("  {} ({}): {}", program.names[0], program.purpose, program.remedy))
         .collect();
     if !missing.is_empty() {
-        bail!("not installed (.ci/run installs what a Debian lacks):\n{}", missing.join("\n"));
+        bail!("not installed (.ci/run installs what the tests need on a Debian):\n{}", missing.join("\n"));
     }
     Ok(())
 }

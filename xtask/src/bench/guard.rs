@@ -3,9 +3,14 @@
 
 use std::ffi::OsString;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use tokio::io::AsyncReadExt;
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::{io::AsyncReadExt, process::Child, time::timeout};
+
+/// How long a server may take to end when it is asked to.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// What to guard.
 #[derive(clap::Args)]
@@ -45,10 +50,23 @@ pub fn run(args: &Args) -> Result<()> {
         tokio::select! {
             ended = child.wait() => bail!("{} ended by itself: {}", program.display(), ended?),
             // An end is an end, in good order or not.
-            _ = stdin.read_to_end(&mut orders) => Ok(child.kill().await?),
+            _ = stdin.read_to_end(&mut orders) => end(&mut child).await,
         }
     });
     // The reading of stdin may go on.
     runtime.shutdown_background();
     outcome
+}
+
+/// Asks a server to end, which some need for their own children, and ends it if it takes its time.
+async fn end(child: &mut Child) -> Result<()> {
+    let id = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+    if let Some(id) = id {
+        // It may have ended by itself.
+        let _ = kill_process(id, Signal::TERM);
+        if timeout(PATIENCE, child.wait()).await.is_ok() {
+            return Ok(());
+        }
+    }
+    Ok(child.kill().await?)
 }

@@ -17,6 +17,7 @@ mod python;
 mod raw;
 mod report;
 mod scratch;
+mod serve;
 mod situations;
 
 #[derive(Parser)]
@@ -37,6 +38,8 @@ enum Bench {
     Layer,
     /// mphttp against Go's net/http, as client and server, over TCP and MPTCP
     Http(http::Args),
+    /// mphttp serve beside nginx and Go
+    Serve(serve::Args),
     /// What a fetch costs where MPTCP can't be had, beside Go and curl
     Fallback(fallback::Args),
     /// Every situation that two links get into, beside plain TCP, Go and libcurl
@@ -69,6 +72,7 @@ fn run(cli: &Cli) -> Result<()> {
     match &cli.bench {
         Bench::Layer => layer::run(cli.quick)?.write(&cli.out, "overhead"),
         Bench::Http(args) => http::run(args, cli.quick)?.write(&cli.out, "http"),
+        Bench::Serve(args) => serve::run(args, cli.quick)?.write(&cli.out, "serve"),
         Bench::Fallback(args) => fallback::run(args, cli.quick, &cli.out),
         Bench::Situations(args) => situations::run(args, cli.quick, &cli.out),
         Bench::Python(args) => python::run(args, cli.quick)?.write(&cli.out, "python"),

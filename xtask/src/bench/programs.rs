@@ -32,11 +32,16 @@ pub struct Paths {
 pub enum Who {
     Mphttp,
     Go,
+    Nginx,
 }
 
 impl fmt::Display for Who {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if *self == Self::Mphttp { "mphttp" } else { "Go" })
+        f.write_str(match self {
+            Self::Mphttp => "mphttp",
+            Self::Go => "Go",
+            Self::Nginx => "nginx",
+        })
     }
 }
 
@@ -66,15 +71,56 @@ impl Place<'_> {
     }
 }
 
-/// A running server, ended when dropped, or when this program is ended.
+/// A server of a file tree.
 pub struct Server {
     pub who: Who,
     pub protocol: Protocol,
     port: u16,
+    _running: Running,
+}
+
+/// A running server, ended when dropped, or when this program is ended.
+pub struct Running {
     guard: Child,
 }
 
-impl Drop for Server {
+impl Running {
+    /// Starts a server and waits until its port answers.
+    ///
+    /// # Errors
+    /// When it can't be started, or doesn't answer within ten seconds.
+    pub fn start(command: &Command, port: u16, place: Place<'_>) -> Result<Self> {
+        let mut running = Self { guard: place.spawn(guarded(command)?)? };
+        let begun = Instant::now();
+        while !place.connects(SocketAddr::from(([127, 0, 0, 1], port)))? {
+            if let Some(status) = running.guard.try_wait()? {
+                bail!("the server ended at once: {status}: {command:?}");
+            }
+            ensure!(begun.elapsed() < Duration::from_secs(10), "the server doesn't answer: {command:?}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(running)
+    }
+
+    /// The processes of the server: the guard's children and theirs.
+    pub fn processes(&self) -> Vec<u32> {
+        let mut found = Vec::new();
+        let mut parents = vec![self.guard.id()];
+        while let Some(parent) = parents.pop() {
+            let tasks = std::fs::read_dir(format!("/proc/{parent}/task")).into_iter().flatten().flatten();
+            for task in tasks {
+                let children = std::fs::read_to_string(task.path().join("children")).unwrap_or_default();
+                for child in children.split_whitespace().filter_map(|child| child.parse().ok()) {
+                    found.push(child);
+                    parents.push(child);
+                }
+            }
+        }
+        found
+    }
+}
+
+impl Drop for Running {
     fn drop(&mut self) {
         drop(self.guard.stdin.take());
         let _ = self.guard.wait();
@@ -108,39 +154,22 @@ impl Paths {
         directory: &Path,
         place: Place<'_>,
     ) -> Result<Server> {
-        let protocol_word = protocol.to_string();
-        let command = match who {
-            Who::Mphttp => {
-                let mut command = Command::new(&self.mphttp);
-                command.arg("serve").arg(directory).args(["--bind", "0.0.0.0", "--protocol", &protocol_word]);
-                // The peer writes no access log either.
-                command.args(["--quiet", "--access-log", "off", "--port", &port.to_string()]);
-                command
-            }
-            Who::Go => {
-                let mut command = Command::new(&self.go_peer);
-                command.args([
-                    "serve",
-                    "-addr",
-                    &format!("0.0.0.0:{port}"),
-                    "-protocol",
-                    &protocol_word,
-                    "-dir",
-                ]);
-                command.arg(directory);
-                command
-            }
-        };
-        let mut server = Server { who, protocol, port, guard: place.spawn(guarded(&command)?)? };
-        let begun = Instant::now();
-        while !place.connects(SocketAddr::from(([127, 0, 0, 1], port)))? {
-            if let Some(status) = server.guard.try_wait()? {
-                bail!("the server of {who} ended at once: {status}");
-            }
-            ensure!(begun.elapsed() < Duration::from_secs(10), "the server of {who} doesn't answer");
-            std::thread::sleep(Duration::from_millis(20));
+        let running = Running::start(&self.server(who, protocol, port, directory), port, place)?;
+        Ok(Server { who, protocol, port, _running: running })
+    }
+
+    /// The command of a server of `directory`, without an access log.
+    pub fn server(&self, who: Who, protocol: Protocol, port: u16, directory: &Path) -> Command {
+        let word = protocol.to_string();
+        let mut command = Command::new(self.program(who));
+        if who == Who::Mphttp {
+            command.arg("serve").arg(directory).args(["--bind", "0.0.0.0", "--protocol", &word]);
+            command.args(["--quiet", "--access-log", "off", "--port", &port.to_string()]);
+        } else {
+            let address = format!("0.0.0.0:{port}");
+            command.args(["serve", "-addr", &address, "-protocol", &word, "-dir"]).arg(directory);
         }
-        Ok(server)
+        command
     }
 
     /// Fetches a file from `server` (reached at `address`) into `output`, and says how many seconds it took, by the
@@ -164,7 +193,7 @@ impl Paths {
                 command.args(["get", &url, "--protocol", &protocol, "--json", "-q", "-o"]);
                 command
             }
-            Who::Go => {
+            Who::Go | Who::Nginx => {
                 let mut command = Command::new(&self.go_peer);
                 command.args(["get", "-url", &url, "-protocol", &protocol, "-o"]);
                 command
@@ -195,7 +224,7 @@ impl Paths {
                 }
                 command
             }
-            Who::Go => {
+            Who::Go | Who::Nginx => {
                 let mut command = Command::new(&self.go_peer);
                 command.args(["load", "-url", &url, "-protocol", &protocol]);
                 command.args([
