@@ -100,6 +100,8 @@ trait Store {
     /// Whether there is such a file, which need not be so.
     fn neighbour(&self, path: &Path) -> Result<Option<(Stat, Self::State)>, Refusal>;
     fn open(&self, place: &Place<'_, Self::State>) -> Result<Arc<Opened>, Refusal>;
+    /// Sends the client to another name.
+    fn redirect(&self, to: &str) -> Result<Response<Body>, Refusal>;
     fn list(&self, files: &Files, ask: &Ask<'_>, target: &Target) -> Result<Response<Body>, Refusal>;
     fn body(&self, opened: &Opened, parts: Vec<Part>) -> io::Result<Body>;
 }
@@ -140,6 +142,10 @@ impl Store for Disk<'_> {
         Ok(opened)
     }
 
+    fn redirect(&self, to: &str) -> Result<Response<Body>, Refusal> {
+        redirect(to)
+    }
+
     fn list(&self, files: &Files, ask: &Ask<'_>, target: &Target) -> Result<Response<Body>, Refusal> {
         list(files, ask, target)
     }
@@ -158,8 +164,14 @@ impl Store for Kept<'_> {
     type State = State;
 
     fn stat(&self, path: &Path) -> Result<(Stat, State), Refusal> {
+        if self.0.kept.is_empty() {
+            return Err(Refusal::Later);
+        }
         // What isn't there is for the disk to say as well.
-        self.0.root.state(path).map_err(|_| Refusal::Later)
+        self.0.root.state(path).map_err(|_| {
+            self.0.kept.forget(path);
+            Refusal::Later
+        })
     }
 
     fn neighbour(&self, path: &Path) -> Result<Option<(Stat, State)>, Refusal> {
@@ -172,6 +184,10 @@ impl Store for Kept<'_> {
 
     fn open(&self, place: &Place<'_, State>) -> Result<Arc<Opened>, Refusal> {
         self.0.kept.get(place.path, place.coding, &place.state).ok_or(Refusal::Later)
+    }
+
+    fn redirect(&self, _: &str) -> Result<Response<Body>, Refusal> {
+        Err(Refusal::Later)
     }
 
     fn list(&self, _: &Files, _: &Ask<'_>, _: &Target) -> Result<Response<Body>, Refusal> {
@@ -225,7 +241,7 @@ fn locate(store: &impl Store, files: &Files, ask: &Ask<'_>) -> Result<Response<B
     let found = store.stat(&target.path)?;
     match found.0.kind {
         Kind::File if !target.directory => file(store, files, ask, &target.path, found),
-        Kind::Directory if !target.directory => redirect(&target.with_slash(ask.query)),
+        Kind::Directory if !target.directory => store.redirect(&target.with_slash(ask.query)),
         Kind::Directory => directory(store, files, ask, &target),
         Kind::File | Kind::Other => Err(Refusal::not_found()),
     }

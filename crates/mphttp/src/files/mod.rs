@@ -62,7 +62,7 @@ use root::Root;
 /// It is also a [`tower::Service`], so that `axum::Router::fallback_service(files)` serves it. Must run inside a tokio
 /// runtime: whatever may wait for a disk happens on its blocking threads. On Linux the files asked for last, 64 at most, stay
 /// open for the next request (not those of network file systems): their content is read anew each time, and their state
-/// looked at by name, so that no answer is older than its request.
+/// looked at by name, confined as ever, so that no answer is older than its request.
 #[derive(Clone, Debug)]
 pub struct Files {
     root: Root,

@@ -121,9 +121,26 @@ mod kept {
             state: &State,
         ) -> Option<Arc<Opened>> {
             let files = self.files.read().unwrap_or_else(PoisonError::into_inner);
-            let entry = files.get(path).filter(|entry| entry.state == *state)?;
+            let entry = files.get(path)?;
+            if entry.state != *state {
+                drop(files);
+                self.forget(path);
+                return None;
+            }
             entry.used.store(self.now(), Relaxed);
             (entry.opened.coding == coding).then(|| Arc::clone(&entry.opened))
+        }
+
+        /// Whether there is nothing to find.
+        pub(in super::super) fn is_empty(&self) -> bool {
+            self.files.read().unwrap_or_else(PoisonError::into_inner).is_empty()
+        }
+
+        /// Closes a file, as far as no answer needs it any more.
+        pub(in super::super) fn forget(&self, path: &Path) {
+            let forgotten = self.files.write().unwrap_or_else(PoisonError::into_inner).remove(path);
+            // With the lock free again: closing the last descriptor of a deleted file takes its time.
+            drop(forgotten);
         }
 
         /// Keeps a file open, unless each look at it could wait for somebody else.
@@ -149,14 +166,17 @@ mod kept {
             let entry = Entry { opened: Arc::clone(opened), state, used: AtomicU64::new(self.now()) };
             let mut files = self.files.write().unwrap_or_else(PoisonError::into_inner);
             let old = self.now().saturating_sub(u64::try_from(UNUSED.as_millis()).unwrap_or(u64::MAX));
-            files.retain(|_, entry| entry.used.load(Relaxed) >= old);
+            let mut closed: Vec<Entry> =
+                files.extract_if(|_, entry| entry.used.load(Relaxed) < old).map(|(_, entry)| entry).collect();
             if files.len() >= MOST && !files.contains_key(&path) {
                 let oldest = files.iter().min_by_key(|(_, entry)| entry.used.load(Relaxed));
                 if let Some(oldest) = oldest.map(|(path, _)| path.clone()) {
-                    files.remove(&oldest);
+                    closed.extend(files.remove(&oldest));
                 }
             }
-            files.insert(path, entry);
+            closed.extend(files.insert(path, entry));
+            drop(files);
+            drop(closed);
         }
 
         fn now(&self) -> u64 {

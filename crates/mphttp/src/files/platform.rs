@@ -68,21 +68,13 @@ mod unix {
     /// system can't say (preadv2(2), `RWF_NOWAIT`), and at an error, which reading in the ordinary way will give again.
     #[cfg(target_os = "linux")]
     pub(in super::super) fn read_in_memory(file: &File, range: &std::ops::Range<u64>) -> Option<Vec<u8>> {
-        /// Beyond this, in bytes, clearing the buffer costs more than the two calls that find out first.
-        const CLEARED: usize = 32 * 1024;
         let len = usize::try_from(range.end.checked_sub(range.start)?).ok()?;
-        let read = || read_at(file, range.start, len).ok().filter(|read| read.len() == len);
-        if len > CLEARED {
-            // The kernel reads and evicts whole runs of pages: the ends speak for what is between.
-            let mut byte = [0];
-            let first = read_now(file, range.start, &mut byte);
-            let there = first.and_then(|_| read_now(file, range.end - 1, &mut byte));
-            return if there == Ok(1) || is_memory(file, there) { read() } else { None };
-        }
         let mut buffer = vec![0; len];
         match read_now(file, range.start, &mut buffer) {
             Ok(read) if read == len => Some(buffer),
-            outcome if is_memory(file, outcome) => read(),
+            outcome if is_memory(file, outcome) => {
+                read_at(file, range.start, len).ok().filter(|read| read.len() == len)
+            }
             _ => None,
         }
     }

@@ -111,6 +111,20 @@ async fn a_name_that_turns_to_lead_outside_leads_nowhere() {
     fs::remove_file(site.path("link.txt")).unwrap();
     symlink(outside.path().join("secret.txt"), site.path("link.txt")).unwrap();
     assert_eq!(site.get("/link.txt").await.status, StatusCode::NOT_FOUND);
+    // Nor do the links to directories tell what is there.
+    symlink(outside.path(), site.path("out")).unwrap();
+    fs::create_dir(outside.path().join("sub")).unwrap();
+    for url in ["/out", "/out/sub", "/out/secret.txt"] {
+        assert_eq!(site.get(url).await.status, StatusCode::NOT_FOUND, "{url}");
+    }
+    // The directory itself moves away, and a link takes its name: the file is the same, and no longer below the root.
+    site.write("pub/b.txt", "public");
+    for _ in 0..2 {
+        assert_eq!(site.get("/pub/b.txt").await.text(), "public");
+    }
+    fs::rename(site.path("pub"), outside.path().join("moved")).unwrap();
+    symlink(outside.path().join("moved"), site.path("pub")).unwrap();
+    assert_eq!(site.get("/pub/b.txt").await.status, StatusCode::NOT_FOUND);
     // One handler may follow it; another with the same root, made from it, still may not.
     let lax = site.files.clone().follow_symlinks_outside(true);
     for _ in 0..2 {
