@@ -49,6 +49,7 @@ fn main() -> ExitCode {
         ("others' endpoints are left alone", others),
         ("it does not fight who does the same", rivals),
         ("after a crash the next run takes over and undoes everything", troubles::crashes),
+        ("after a crash it leaves nothing to who manages the paths now", troubles::crashes_with_a_rival),
         ("a second one beside it is refused", troubles::two),
         ("a reader that stops reading does not hold it up", troubles::unread),
         ("a look that fails is tried again", troubles::fails_for_a_while),

@@ -268,8 +268,10 @@ pub enum Error {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Phase {
-    /// Resolving, connecting, and the handshakes with proxy and TLS.
+    /// Resolving and connecting.
     Connect,
+    /// What connecting left over for the handshakes with proxy and TLS: somebody took the connection, and fell silent.
+    Handshake,
     /// Silence: no response, or no more of its body.
     Read,
     /// The request and its response as a whole.
@@ -277,11 +279,12 @@ pub enum Phase {
 }
 
 impl Phase {
-    /// A stable word: `connect`, `read` or `total`.
+    /// A stable word: `connect`, `handshake`, `read` or `total`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Connect => "connect",
+            Self::Handshake => "handshake",
             Self::Read => "read",
             Self::Total => "total",
         }
@@ -292,6 +295,7 @@ impl fmt::Display for Phase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Connect => "no connection was ready",
+            Self::Handshake => "the handshake with proxy or TLS was not finished",
             Self::Read => "nothing was received",
             Self::Total => "the transfer was not finished",
         })

@@ -54,6 +54,7 @@ mod linux {
                 routing_stays_when_the_best_link_loses_its_carrier,
             ),
             ("others_limits_are_what_is_found", others_limits_are_what_is_found),
+            ("identifiers_are_given_again_to_others", identifiers_are_given_again_to_others),
             ("what_is_left_of_another_keeper_is_adopted", what_is_left_of_another_keeper_is_adopted),
             ("what_fails_is_told_and_the_rest_is_done", what_fails_is_told_and_the_rest_is_done),
             ("who_keeps_deleting_endpoints_wins", who_keeps_deleting_endpoints_wins),
@@ -325,12 +326,15 @@ mod linux {
         let (own, index) = (bench.lte.address(&bench.phone)?, bench.lte.interface_index(&bench.phone)?);
         bench.keep(|keeper| {
             looked(keeper)?;
-            // Gone and back between two looks: the kernel has taken the route along.
-            bench.lte.take_address(&bench.phone)?;
-            bench.lte.give_address(&bench.phone)?;
-            assert_eq!(own_routes()?, []);
-            looked(keeper)?;
-            assert!(lets_in(own, index)?);
+            // Gone and back between two looks: the kernel has taken the route along. However often that happened, rules
+            // that are cleared away once are cleared away once.
+            for _ in 0..6 {
+                bench.lte.take_address(&bench.phone)?;
+                bench.lte.give_address(&bench.phone)?;
+                assert_eq!(own_routes()?, []);
+                looked(keeper)?;
+                assert!(lets_in(own, index)?);
+            }
             // As systemd-networkd clears away rules that it didn't make.
             delete_lab_rules()?;
             assert!(!lets_in(own, index)?);
@@ -382,6 +386,11 @@ mod linux {
         let mut admin = bench.phone.path_manager()?;
         let limits = |subflows, add_addr_accepted| Limits { subflows, add_addr_accepted };
         bench.keep(|keeper| {
+            let journal = Arc::new(Mutex::new(Owned::default()));
+            let tell = Arc::clone(&journal);
+            keeper.set_journal(move |owned| {
+                tell.lock().unwrap_or_else(PoisonError::into_inner).clone_from(owned)
+            });
             looked(keeper)?;
             assert_eq!(admin.limits()?, limits(4, 2));
             admin.set_limits(limits(5, 0))?;
@@ -389,6 +398,44 @@ mod linux {
             assert_eq!(admin.limits()?, limits(5, 2));
             undone(keeper)?;
             assert_eq!(admin.limits()?, limits(5, 0));
+            // What somebody has set last stays, and is nothing that a later keeper could undo.
+            looked(keeper)?;
+            admin.set_limits(limits(6, 2))?;
+            undone(keeper)?;
+            assert_eq!(admin.limits()?, limits(6, 2));
+            assert!(
+                journal.lock().unwrap_or_else(PoisonError::into_inner).is_empty(),
+                "there is nothing left to undo"
+            );
+            Ok(())
+        })
+    }
+
+    fn identifiers_are_given_again_to_others() -> Result {
+        let bench = Bench::new()?;
+        let mut admin = bench.phone.path_manager()?;
+        bench.keep(|keeper| {
+            looked(keeper)?;
+            let made = admin.endpoints()?;
+            assert!(!made.is_empty());
+            for endpoint in &made {
+                admin.delete(endpoint.id.ok_or("no identifier")?)?;
+            }
+            let others: Vec<_> = made
+                .iter()
+                .map(|made| Endpoint { id: made.id, ..Endpoint::new(made.address, EndpointFlags::SIGNAL) })
+                .collect();
+            for other in &others {
+                admin.add(other)?;
+            }
+            // All of them at once are one clearing.
+            looked(keeper)?;
+            undone(keeper)?;
+            let left: Vec<_> =
+                admin.endpoints()?.iter().map(|left| (left.address, left.id, left.flags)).collect();
+            let expected: Vec<_> =
+                others.iter().map(|other| (other.address, other.id, other.flags)).collect();
+            assert_eq!(left, expected);
             Ok(())
         })
     }

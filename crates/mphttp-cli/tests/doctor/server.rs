@@ -30,6 +30,7 @@ pub const TESTS: Tests = &[
     ("the server announces an address that it doesn't have", announced_gone),
     ("nobody answers", unreachable),
     ("the server takes its time", silent_server),
+    ("a server that is silent at the handshake of TLS", silent_at_the_handshake),
     ("the server hangs up", rude_server),
     ("another network answers in the server's place", login_page),
 ];
@@ -234,6 +235,22 @@ fn silent_server() {
         let _ = stream.read(&mut [0]);
     });
     no_answer(&clinic);
+}
+
+/// The connection is there, also where large packets get lost: TLS is the first to notice.
+fn silent_at_the_handshake() {
+    let mut clinic = Clinic::new();
+    answers_with(&mut clinic, |mut stream, _| {
+        let mut piece = [0; 1024];
+        while stream.read(&mut piece).is_ok_and(|count| count > 0) {}
+    });
+    let mut command = Command::new(mphttp());
+    command.args(["doctor", "--json"]).arg(clinic.bench.url("big").replace("http:", "https:"));
+    let output = run(clinic.client(), command);
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let codes: Vec<_> = json["findings"].as_array().unwrap().iter().map(|finding| &finding["code"]).collect();
+    assert_eq!(codes, ["no-answer"], "{json}");
+    assert_eq!((&json["transfer"]["outcome"], output.status.code()), (&"failed".into(), Some(121)), "{json}");
 }
 
 fn rude_server() {

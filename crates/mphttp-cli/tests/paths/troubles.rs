@@ -67,6 +67,25 @@ pub fn crashes() {
     assert_eq!(snapshot(), before);
 }
 
+pub fn crashes_with_a_rival() {
+    let bench = strict_bench();
+    let snapshot = || bench.client.run(mptcp_paths::Snapshot::read).unwrap().unwrap();
+    let before = snapshot();
+    let mut auto = auto(&bench, &[]);
+    until("rules", || own_rules(&bench.client) == 2);
+    auto.child.kill().unwrap();
+    auto.child.wait().unwrap();
+    // Who manages the paths now knows nothing of what was left behind: it is undone, and no more.
+    bench.client.sysctl("net.mptcp.pm_type", "1").unwrap();
+    let next = paths(&bench.client, &["auto"]);
+    let told = text(&next.stderr);
+    assert_eq!(next.status.code(), Some(122), "{told}");
+    assert!(told.contains("net.mptcp.pm_type=0"), "{told}");
+    assert_eq!(endpoints(&bench.client), []);
+    assert_eq!(bench.client.path_manager().unwrap().limits().unwrap(), DEFAULTS);
+    assert_eq!(snapshot(), before);
+}
+
 pub fn two() {
     let bench = bench();
     let auto = auto(&bench, &[]);

@@ -101,7 +101,7 @@ impl Dialer {
             // What connecting has left over.
             Some(limit) => tokio::time::timeout(limit.saturating_sub(start.elapsed()), handshakes)
                 .await
-                .map_err(|_| Error::Timeout { phase: Phase::Connect, after: limit })?,
+                .map_err(|_| Error::Timeout { phase: Phase::Handshake, after: limit })?,
         }
     }
 }

@@ -93,7 +93,7 @@ async fn the_connect_timeout_covers_the_tls_handshake() {
     let client =
         direct().protocol(Protocol::Tcp).connect_timeout(Duration::from_millis(200)).build().unwrap();
     let error = client.get(format!("https://{silent}/")).send().await.unwrap_err();
-    assert!(matches!(error, Error::Timeout { phase: Phase::Connect, .. }), "{error:?}");
+    assert!(matches!(error, Error::Timeout { phase: Phase::Handshake, .. }), "{error:?}");
 }
 
 #[tokio::test]

@@ -8,7 +8,8 @@ use super::rival::rival;
 use super::routing::SourceRouting;
 use crate::{Endpoint, Error, Limits, PathManager, Snapshot, SourceRoutes};
 
-/// After this many endpoints and routings that somebody else deleted, with less than [`FORGIVEN`] between each two, the keeper gives in.
+/// After so many looks that found endpoints or routings deleted by somebody else, with less than [`FORGIVEN`] between each
+/// two, the keeper gives in. However many were deleted at once: one clearing is not a fight.
 const PATIENCE: u32 = 5;
 const FORGIVEN: Duration = Duration::from_secs(60);
 
@@ -22,7 +23,7 @@ pub struct Keeper {
     journal: Option<Journal>,
     /// Routings whose rules were there: no kernel deletes those by itself.
     standing: Vec<SourceRouting>,
-    /// How many endpoints and routings somebody else deleted, and when that was last seen.
+    /// How often somebody else had deleted endpoints or routings, and when that was last seen.
     taken_away: u32,
     taken_at: Option<Instant>,
 }
@@ -51,14 +52,12 @@ pub struct Outcome {
 }
 
 impl Keeper {
-    /// Opens the namespace of the calling thread. Nothing is changed yet.
+    /// Opens the namespace of the calling thread. Nothing is changed yet. Who manages the paths there is asked at each
+    /// [look](Keeper::look), so that what a crash left behind can be undone in any case.
     ///
     /// # Errors
-    /// [`Error::Managed`] if somebody else manages the paths; those of [`PathManager::open`].
+    /// Those of [`PathManager::open`].
     pub fn open(options: Options) -> Result<Self, Error> {
-        if let Some(rival) = rival() {
-            return Err(Error::Managed(rival));
-        }
         let (manager, routes) = (PathManager::open()?, SourceRoutes::open()?);
         let owned = Owned::default();
         Ok(Self {
@@ -98,8 +97,9 @@ impl Keeper {
     /// What would be changed now.
     ///
     /// # Errors
-    /// If the host can't be read.
+    /// [`Error::Managed`] if somebody else manages the paths, and if the host can't be read.
     pub fn plan(&mut self) -> Result<Plan, Error> {
+        not_managed()?;
         let (host, endpoints, limits) = self.read()?;
         Ok(plan(&self.options, &self.owned, &host, &endpoints, limits))
     }
@@ -115,9 +115,7 @@ impl Keeper {
     /// [`Error::Managed`] if somebody else has taken over, [`Error::TakenAway`] if somebody keeps deleting endpoints, and if
     /// the host can't be read. What was made stays until [`Keeper::undo`].
     pub fn look(&mut self) -> Result<Outcome, Error> {
-        if let Some(rival) = rival() {
-            return Err(Error::Managed(rival));
-        }
+        not_managed()?;
         let (host, endpoints, limits) = self.read()?;
         self.forget_lost(&host, &endpoints)?;
         let mut plan = plan(&self.options, &self.owned, &host, &endpoints, limits);
@@ -140,6 +138,9 @@ impl Keeper {
         }
         let limits = self.manager.limits().ok().or(self.owned.limits.map(|(_, set)| set));
         let changes = self.owned.undo(limits);
+        // What somebody else has changed is none of a later keeper's either.
+        self.owned.limits = self.owned.limits.filter(|(_, set)| Some(*set) == limits);
+        self.record();
         self.carry_out(changes, Plan::default(), |_| false)
     }
 
@@ -169,13 +170,12 @@ impl Keeper {
 
     /// What somebody else has deleted of ours is made again, but not for ever.
     fn forget_lost(&mut self, host: &Snapshot, there: &[Endpoint]) -> Result<(), Error> {
-        let (mut lost, mut address) = (0, None);
+        let mut lost = None;
         self.owned.endpoints.retain_mut(|made| {
             let found = made.find(there);
             // One without an identifier was never seen.
             if !found && made.endpoint.id.is_some() {
-                lost += 1;
-                address = Some(made.endpoint.address);
+                lost = Some(made.endpoint.address);
             }
             found
         });
@@ -183,22 +183,18 @@ impl Keeper {
         self.standing.retain(|routing| {
             let found = routing.has_rules(host);
             if !found {
-                lost += 1;
-                address = Some(routing.address);
+                lost = Some(routing.address);
             }
             found
         });
-        if lost > 0 {
-            if self.taken_at.is_none_or(|at| at.elapsed() > FORGIVEN) {
-                self.taken_away = 0;
-            }
-            self.taken_at = Some(Instant::now());
-            self.taken_away = self.taken_away.saturating_add(lost);
+        let Some(address) = lost else { return Ok(()) };
+        self.record();
+        if self.taken_at.is_none_or(|at| at.elapsed() > FORGIVEN) {
+            self.taken_away = 0;
         }
-        match address {
-            Some(address) if self.taken_away >= PATIENCE => Err(Error::TakenAway(address)),
-            _ => Ok(()),
-        }
+        self.taken_at = Some(Instant::now());
+        self.taken_away += 1;
+        if self.taken_away >= PATIENCE { Err(Error::TakenAway(address)) } else { Ok(()) }
     }
 
     fn apply(&mut self, change: &Change) -> Result<(), Error> {
@@ -207,7 +203,10 @@ impl Keeper {
                 let before = self.manager.limits()?;
                 let owned = self.owned.limits;
                 self.owned.set_limits(before, *limits);
-                self.record();
+                // Where nothing is left to undo, that is written down once it is so.
+                if self.owned.limits.is_some() {
+                    self.record();
+                }
                 self.manager.set_limits(*limits).inspect_err(|_| self.owned.limits = owned)?;
             }
             Change::AddEndpoint(endpoint) => {
@@ -242,7 +241,9 @@ impl Keeper {
                     self.record();
                 }
                 self.routes.add(routing)?;
-                self.standing.push(routing.clone());
+                if !self.standing.contains(routing) {
+                    self.standing.push(routing.clone());
+                }
             }
             Change::DeleteRouting(routing) => {
                 self.routes.delete(routing)?;
@@ -251,4 +252,9 @@ impl Keeper {
         }
         Ok(())
     }
+}
+
+/// Whether nobody else manages the paths.
+fn not_managed() -> Result<(), Error> {
+    rival().map_or(Ok(()), |rival| Err(Error::Managed(rival)))
 }

@@ -97,9 +97,18 @@ pub struct Plan {
 }
 
 impl Made {
-    /// Whether this endpoint of the kernel's is it.
+    /// Whether this endpoint of the kernel's is it. The kernel gives identifiers again: one with other flags or of another
+    /// interface is somebody else's. Whether it is a backup may have been changed.
     pub(super) fn is(&self, endpoint: &Endpoint) -> bool {
-        self.endpoint.is_at(endpoint) && (self.endpoint.id.is_none() || self.endpoint.id == endpoint.id)
+        let kind = |endpoint: &Endpoint| {
+            (
+                EndpointFlags { backup: false, ..endpoint.flags },
+                endpoint.interface.filter(|&index| index != 0),
+            )
+        };
+        self.endpoint.is_at(endpoint)
+            && kind(&self.endpoint) == kind(endpoint)
+            && (self.endpoint.id.is_none() || self.endpoint.id == endpoint.id)
     }
 
     /// Whether it is among these of the kernel's, which tell its identifier.

@@ -32,7 +32,7 @@ impl From<Error> for Trouble {
             | Error::Resolve { .. }
             | Error::FellBack { .. }
             | Error::Http { .. }
-            | Error::Timeout { phase: Phase::Read | Phase::Connect, .. } => true,
+            | Error::Timeout { phase: Phase::Read | Phase::Connect | Phase::Handshake, .. } => true,
             Error::Tls { problem, .. } => !problem.is_certificate(),
             _ => false,
         };
