@@ -12,18 +12,8 @@ use mphttp::Protocol;
 use netlab::{After, BoxKind, Host, Lab, LinkSpec, Rate, Segments};
 use serde::Serialize;
 
-use crate::programs::{Paths, Place, Who};
+use crate::programs::{Paths, Peers, Place, Who};
 use crate::report::{self, Environment, said_by};
-
-/// What the bench needs to know.
-#[derive(clap::Args)]
-pub struct Args {
-    #[command(flatten)]
-    paths: Paths,
-    /// The Go toolchain that the peer was built with
-    #[arg(long)]
-    go_version: String,
-}
 
 const DELAY: Duration = Duration::from_millis(10);
 const PORT: u16 = 8000;
@@ -150,7 +140,7 @@ impl Outcome {
 ///
 /// # Errors
 /// When a lab, a server or a file can't be made.
-pub fn run(args: &Args, quick: bool, out: &Path) -> Result<()> {
+pub fn run(args: &Peers, quick: bool, out: &Path) -> Result<()> {
     let rounds = if quick { 1 } else { 3 };
     let mut clients = vec![Client::Tcp, Client::Mphttp, Client::Go];
     let curl = Command::new("mptcpize").arg("--help").stdout(Stdio::null()).stderr(Stdio::null()).status();
@@ -181,7 +171,7 @@ pub fn run(args: &Args, quick: bool, out: &Path) -> Result<()> {
     }
     let versions = vec![
         ("rustc".into(), said_by("rustc", &["--version"]).replace("rustc ", "")),
-        ("Go".into(), args.go_version.replace("go", "")),
+        args.go(),
         ("curl".into(), said_by("curl", &["--version"]).split(' ').nth(1).unwrap_or("unknown").into()),
     ];
     write(out, &clients, &outcomes, rounds, &Environment::here(versions))

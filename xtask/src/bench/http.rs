@@ -6,7 +6,7 @@ use mphttp::Protocol;
 use netlab::{Lab, LinkSpec, Rate};
 
 use crate::measure::{Row, Samples, Variant, alternate};
-use crate::programs::{Load, Paths, Place, Server, Who};
+use crate::programs::{Load, Paths, Peers, Place, Server, Who};
 use crate::report::{Environment, Report, Table, said_by};
 use crate::scratch::Scratch;
 
@@ -16,21 +16,11 @@ const MB: u64 = 1_000_000;
 const PAIRS: [(Who, Who); 4] =
     [(Who::Mphttp, Who::Mphttp), (Who::Mphttp, Who::Go), (Who::Go, Who::Mphttp), (Who::Go, Who::Go)];
 
-/// What the bench needs to be told.
-#[derive(clap::Args)]
-pub struct Args {
-    #[command(flatten)]
-    paths: Paths,
-    /// The version of Go that built the peer
-    #[arg(long)]
-    go_version: String,
-}
-
 /// Measures all of it.
 ///
 /// # Errors
 /// When anything fails, isn't whole, or speaks another protocol than asked: there is no comparing then.
-pub fn run(args: &Args, quick: bool) -> Result<Report> {
+pub fn run(args: &Peers, quick: bool) -> Result<Report> {
     let scratch = Scratch::new()?;
     let tables = vec![links(&args.paths, &scratch, quick)?, volume(&args.paths, &scratch, quick)?];
     let requests = requests(&args.paths, &scratch, quick)?;
@@ -42,7 +32,7 @@ pub fn run(args: &Args, quick: bool) -> Result<Report> {
         quick,
         environment: Environment::here(vec![
             ("rustc".to_string(), said_by("rustc", &["--version"]).replace("rustc ", "")),
-            ("Go".to_string(), args.go_version.replace("go", "")),
+            args.go(),
         ]),
         tables: tables.into_iter().chain(requests).collect(),
     })

@@ -37,11 +37,11 @@ enum Bench {
     /// What mptcp-socket costs per connect and per byte, against raw sockets
     Layer,
     /// mphttp against Go's net/http, as client and server, over TCP and MPTCP
-    Http(http::Args),
+    Http(programs::Peers),
     /// mphttp serve beside nginx and Go
-    Serve(serve::Args),
+    Serve(programs::Peers),
     /// What a fetch costs where MPTCP can't be had, beside Go and curl
-    Fallback(fallback::Args),
+    Fallback(programs::Peers),
     /// Every situation that two links get into, beside plain TCP, Go and libcurl
     Situations(situations::Args),
     /// The Python package against http.client, requests and asyncio

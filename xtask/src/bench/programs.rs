@@ -27,6 +27,23 @@ pub struct Paths {
     go_peer: PathBuf,
 }
 
+/// The programs, and what built the peer.
+#[derive(clap::Args)]
+pub struct Peers {
+    #[command(flatten)]
+    pub paths: Paths,
+    /// The Go toolchain that the peer was built with
+    #[arg(long)]
+    go_version: String,
+}
+
+impl Peers {
+    /// The name and version of the toolchain.
+    pub fn go(&self) -> (String, String) {
+        ("Go".to_string(), self.go_version.replace("go", ""))
+    }
+}
+
 /// Whose HTTP it is.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Who {

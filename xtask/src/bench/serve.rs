@@ -13,19 +13,9 @@ use anyhow::{Context, Result, bail, ensure};
 use mphttp::Protocol;
 
 use crate::measure::{Variant, alternate};
-use crate::programs::{Paths, Place, Running, Who};
+use crate::programs::{Peers, Place, Running, Who};
 use crate::report::{Environment, Report, Table, said_by};
 use crate::scratch::Scratch;
-
-/// What the bench needs to be told.
-#[derive(clap::Args)]
-pub struct Args {
-    #[command(flatten)]
-    paths: Paths,
-    /// The version of Go that built the peer
-    #[arg(long)]
-    go_version: String,
-}
 
 /// What is asked of each server, and by how many connections.
 #[derive(Clone, Copy)]
@@ -77,7 +67,7 @@ struct Tested {
 ///
 /// # Errors
 /// When anything fails, or speaks another protocol than asked: there is no comparing then.
-pub fn run(args: &Args, quick: bool) -> Result<Report> {
+pub fn run(args: &Peers, quick: bool) -> Result<Report> {
     let scratch = Scratch::new()?;
     for (name, size) in [("tiny", 13), ("small", 10_000), ("medium", 1_000_000), ("large", 1_000_000_000)] {
         scratch.file(name, if quick { size.min(10_000_000) } else { size })?;
@@ -99,7 +89,7 @@ pub fn run(args: &Args, quick: bool) -> Result<Report> {
         environment: Environment::here(vec![
             ("rustc".to_string(), said_by("rustc", &["--version"]).replace("rustc ", "")),
             ("nginx".to_string(), nginx_version()?),
-            ("Go".to_string(), args.go_version.replace("go", "")),
+            args.go(),
         ]),
         tables,
     })
@@ -112,7 +102,7 @@ fn nginx_version() -> Result<String> {
     Ok(text.trim().rsplit('/').next().unwrap_or("unknown").to_string())
 }
 
-fn requests(args: &Args, site: &Site<'_>, protocol: Protocol, rounds: usize, seconds: u32) -> Result<Table> {
+fn requests(args: &Peers, site: &Site<'_>, protocol: Protocol, rounds: usize, seconds: u32) -> Result<Table> {
     let mut rows = Vec::new();
     let servers = site.servers(args, protocol)?;
     for ask in PLAIN.iter().chain(if protocol == Protocol::Tcp { &TLS[..] } else { &[] }) {
@@ -213,7 +203,7 @@ fn multipath_connections() -> Result<i64> {
 }
 
 /// What idle connections hold, per connection: the growth of the server's own memory.
-fn memory(args: &Args, site: &Site<'_>, connections: usize) -> Result<Table> {
+fn memory(args: &Peers, site: &Site<'_>, connections: usize) -> Result<Table> {
     let mut rows = Vec::new();
     for (what, request) in [("nothing asked yet", false), ("one request answered", true)] {
         eprintln!("{connections} idle connections, {what}");
@@ -294,7 +284,7 @@ impl<'a> Site<'a> {
     }
 
     /// Every server that speaks `protocol`.
-    fn servers(&self, args: &Args, protocol: Protocol) -> Result<Vec<Tested>> {
+    fn servers(&self, args: &Peers, protocol: Protocol) -> Result<Vec<Tested>> {
         let mut kinds = vec![(Who::Mphttp, false), (Who::Go, false)];
         if protocol == Protocol::Tcp {
             // nginx has `listen … multipath` since 1.29.7.
@@ -307,7 +297,7 @@ impl<'a> Site<'a> {
             .collect()
     }
 
-    fn server(&self, args: &Args, who: Who, protocol: Protocol, tls: bool, port: u16) -> Result<Tested> {
+    fn server(&self, args: &Peers, who: Who, protocol: Protocol, tls: bool, port: u16) -> Result<Tested> {
         let served = self.scratch.served();
         let mut command = match who {
             Who::Nginx => {

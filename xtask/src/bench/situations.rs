@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use netlab::Lab;
 
-use crate::programs::Paths;
+use crate::programs::Peers;
 use crate::report::{self, Environment, said_by};
 use crate::scratch::Scratch;
 
@@ -27,10 +27,7 @@ use outcome::Row;
 #[derive(clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    paths: Paths,
-    /// The Go toolchain that the peer was built with
-    #[arg(long)]
-    go_version: String,
+    peers: Peers,
     /// A Python with pycurl
     #[arg(long)]
     python: PathBuf,
@@ -57,7 +54,7 @@ pub fn run(args: &Args, quick: bool, out: &Path) -> Result<()> {
     let all = [Client::Tcp, Client::Mphttp, Client::Go, Client::Curl];
     let chosen: Vec<_> =
         all.into_iter().filter(|client| args.clients.is_empty() || args.clients.contains(client)).collect();
-    let clients = Clients { paths: &args.paths, python: &args.python, curl_get: &args.curl_get };
+    let clients = Clients { paths: &args.peers.paths, python: &args.python, curl_get: &args.curl_get };
     let scratch = Scratch::new()?;
     let mut served: Vec<(u64, Served)> = Vec::new();
     let mut measured = Vec::new();
@@ -96,7 +93,8 @@ pub fn run(args: &Args, quick: bool, out: &Path) -> Result<()> {
     let here = environment(args)?;
     let mut text = table::markdown(&chosen, &measured, rounds, quick, &here);
     eprintln!("\n{text}");
-    let soak = soak::run(&args.paths, &scratch, if quick { args.transfers / 20 } else { args.transfers })?;
+    let soak =
+        soak::run(&args.peers.paths, &scratch, if quick { args.transfers / 20 } else { args.transfers })?;
     eprintln!("{}", soak.text());
     for complaint in &soak.complaints {
         eprintln!("{complaint}");
@@ -114,7 +112,7 @@ fn environment(args: &Args) -> Result<Environment> {
     let congestion_control = Lab::new()?.host("any")?.sysctl_get("net.ipv4.tcp_congestion_control")?;
     Ok(Environment::here(vec![
         ("rustc".into(), said_by("rustc", &["--version"]).replace("rustc ", "")),
-        ("Go".into(), args.go_version.replace("go", "")),
+        args.peers.go(),
         ("libcurl".into(), said_by(&args.python.to_string_lossy(), &["-c", version])),
         ("tcp_congestion_control".into(), congestion_control),
     ]))
