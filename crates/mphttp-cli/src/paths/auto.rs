@@ -11,7 +11,7 @@ use tokio::sync::mpsc::Receiver;
 
 use super::listen::{Heard, listen};
 use super::state::{State, Unavailable};
-use super::writer::Writer;
+use super::writer::{Writer, say_apart};
 use super::{print, to_json};
 use crate::{
     error_reporting::{Failure, report, say},
@@ -157,7 +157,7 @@ fn take_over(keeper: &mut Keeper) -> anyhow::Result<()> {
         if let Err(error) = state.save(owned)
             && !std::mem::replace(&mut told, true)
         {
-            say(format_args!("note: can't write down what there is to undo after a crash: {error}"));
+            say_apart(format!("note: can't write down what there is to undo after a crash: {error}"));
         }
     });
     let Some(owned) = left else { return Ok(()) };
@@ -194,7 +194,7 @@ impl Auto {
                 // To end would be to close live connections' paths.
                 Err(error) if failed < PATIENCE && may_pass(&error) => {
                     failed += 1;
-                    say(format_args!("note: can't look at the host now, will try again: {error}"));
+                    say_apart(format!("note: can't look at the host now, will try again: {error}"));
                     tokio::time::sleep(RETRY).await;
                     continue;
                 }

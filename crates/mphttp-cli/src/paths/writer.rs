@@ -1,4 +1,4 @@
-//! Lines for stdout, written by a thread: a reader that stops reading must not keep anybody from being ended.
+//! Lines for stdout and stderr, written by threads: a reader that stops reading must not keep anybody from being ended.
 
 use std::{
     sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, channel, sync_channel},
@@ -9,6 +9,13 @@ use std::{
 use anyhow::Context;
 
 use super::print;
+use crate::error_reporting::say;
+
+/// Tells people something in passing, by a thread of its own for the same reason.
+pub(super) fn say_apart(line: String) {
+    // Without a thread it is not told: to keep the paths is what counts.
+    let _ = thread::Builder::new().name("notes".into()).spawn(move || say(line));
+}
 
 /// Lines that wait for their reader; more are not kept.
 const QUEUE: usize = 1024;
