@@ -107,7 +107,11 @@ fn limits_of_time() {
     });
     failed(&get(["--max-time", "0.3", &silent.url()]), 28, "the transfer was not finished within 0.300 s");
     let url = silent.url().replace("http:", "https:");
-    failed(&get(["--connect-timeout", "0.3", &url]), 28, "no connection was ready within 0.300 s");
+    failed(
+        &get(["--connect-timeout", "0.3", &url]),
+        28,
+        "the handshake with proxy or TLS was not finished within 0.300 s",
+    );
 }
 
 #[test]
