@@ -1,7 +1,7 @@
 //! The cases, in the order of the four layers on which MPTCP can fail.
 
 use std::{
-    io,
+    io::{self, Read, Write},
     sync::atomic::{AtomicUsize, Ordering},
     thread,
     time::{Duration, Instant},
@@ -28,6 +28,7 @@ pub const ALL: &[Case] = &[
     ("a connection that falls back later says so, and is not trusted", later),
     ("a box that lets only handshakes pass leaves TCP that is", handshakes_only),
     ("a host that the kernel has black-holed says so, until that is ended", host_black_hole),
+    ("a limited window holds the sender back on a long path", limited_window),
 ];
 
 fn tcp(reason: Reason) -> Spoken {
@@ -287,4 +288,44 @@ fn host_black_hole() {
     bench.both_ways(|way| {
         assert_eq!(way.connect(&connect(Protocol::Mptcp).0, good).unwrap().spoken, Spoken::Mptcp);
     });
+}
+
+/// How many bytes a sender is ahead of a reader that keeps up for two seconds and then stops.
+fn ahead(bench: &Bench, window: Option<u32>) -> usize {
+    let address = bench.address(0);
+    bench
+        .client
+        .run(|| {
+            let mut reader = Connect::new(Protocol::Tcp).to(&[address]).unwrap().watched();
+            let watch = reader.watch();
+            let limit = || window.map_or(Ok(()), |bytes| watch.limit_window(bytes)).unwrap();
+            limit();
+            // More than there is time for.
+            reader.write_all(&(64_u64 << 20).to_be_bytes()).unwrap();
+            let mut taken = vec![0; 65536];
+            reader.read_exact(&mut taken[..1]).unwrap();
+            let (started, mut limited_at) = (Instant::now(), Duration::ZERO);
+            while started.elapsed() < Duration::from_secs(2) {
+                assert!(reader.read(&mut taken).unwrap() > 0);
+                if started.elapsed() - limited_at > Duration::from_millis(20) {
+                    limited_at = started.elapsed();
+                    limit();
+                }
+            }
+            // What is under way arrives, and what the window still lets through.
+            thread::sleep(Duration::from_secs(1));
+            reader.get_ref().peek(&mut vec![0; 64 << 20]).unwrap()
+        })
+        .unwrap()
+}
+
+fn limited_window() {
+    const WINDOW: u32 = 300_000;
+    // 100 Mbit/s and 100 ms: a window of 1.25 MB keeps it full.
+    let bench = Bench::new([link("wan").delay(Duration::from_millis(50))]);
+    bench.listen(Protocol::Tcp);
+    let (limited, free) = (ahead(&bench, Some(WINDOW)), ahead(&bench, None));
+    println!("{limited} and {free} bytes");
+    let window = WINDOW as usize;
+    assert!((window / 4..window * 2).contains(&limited) && free > 2 * limited, "{limited} and {free} bytes");
 }
