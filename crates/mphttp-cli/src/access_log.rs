@@ -1,35 +1,33 @@
 //! The access log: one line for each request, written when the last byte of its answer has been handed to the
 //! connection.
 
+mod record;
+mod writer;
+
 use std::{
-    fmt::Write as _,
-    io::{self, BufWriter, Write},
+    fs::File,
+    io,
     net::SocketAddr,
+    path::PathBuf,
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-        mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel},
-    },
     task::{Context, Poll, ready},
-    thread,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use bytes::Bytes;
 use clap::ValueEnum;
 use http::{HeaderMap, Method, Request, StatusCode, Uri, Version, header};
 use http_body::{Frame, SizeHint};
-use mphttp::{Body, BoxError, Watch, server::Peer};
-use serde::Serialize;
-use time::{OffsetDateTime, format_description::BorrowedFormatItem, macros::format_description};
+use mphttp::{
+    Body, BoxError, Watch,
+    server::{Peer, Refused},
+};
+use time::OffsetDateTime;
 
-use crate::error_reporting::say;
+pub use record::RFC3339;
+use record::Record;
+use writer::{Lines, Out};
 
-/// Lines that may wait for a slow reader of stdout before further ones are dropped, and counted.
-const WAITING: usize = 16_384;
-/// How long the last lines may take to leave.
-const FLUSH: Duration = Duration::from_secs(2);
 /// nginx's word for a client that left before it was answered.
 const CLIENT_LEFT: u16 = 499;
 
@@ -49,28 +47,62 @@ pub enum Format {
 }
 
 /// Where lines go. Clones share it.
+///
+/// Nobody waits for a slow disk or reader: lines are written by a thread of their own, and where too many wait for it,
+/// further ones are dropped, and counted.
 #[derive(Clone, Debug)]
 pub struct AccessLog {
     format: Format,
-    lines: SyncSender<Message>,
-    dropped: Arc<AtomicU64>,
-}
-
-#[derive(Debug)]
-enum Message {
-    Line(String),
-    Stop(SyncSender<()>),
+    lines: Lines,
 }
 
 impl AccessLog {
-    /// Writes to stdout, from a thread of its own: a reader that stalls must not stall the server.
+    /// Writes to stdout.
     pub fn to_stdout(format: Format) -> Option<Self> {
+        (format != Format::Off).then(|| Self { format, lines: Lines::to(Out::stdout()) })
+    }
+
+    /// Appends to a file, which is made if it isn't there.
+    ///
+    /// # Errors
+    /// If it can't be opened.
+    pub fn to_file(format: Format, path: PathBuf) -> io::Result<Option<Self>> {
         if format == Format::Off {
-            return None;
+            return Ok(None);
         }
-        let (lines, arriving) = sync_channel(WAITING);
-        thread::spawn(move || write_lines(&arriving, io::stdout()));
-        Some(Self { format, lines, dropped: Arc::default() })
+        let file = File::options().append(true).create(true).open(&path)?;
+        Ok(Some(Self { format, lines: Lines::to(Out::file(path, file)) }))
+    }
+
+    /// Opens the file anew, after the lines so far are in the old one: for who has renamed it. Stdout stays as it is.
+    pub fn reopen(&self) {
+        self.lines.reopen();
+    }
+
+    /// Whether it goes to a file.
+    pub fn is_file(&self) -> bool {
+        self.lines.are_for_a_file()
+    }
+
+    /// How many lines were lost, since the reader or the disk was too slow or would not take them.
+    pub fn lost(&self) -> u64 {
+        self.lines.lost()
+    }
+
+    /// Writes the line of a request that no handler has seen.
+    pub fn refused(&self, refused: &Refused) {
+        drop(Pending {
+            log: self.clone(),
+            time: OffsetDateTime::now_utc(),
+            begun: None,
+            client: Some(refused.peer.remote),
+            watch: refused.watch.clone(),
+            request: None,
+            referer: None,
+            agent: None,
+            status: refused.status,
+            bytes: 0,
+        });
     }
 
     /// Begins the line of a request that came from the library's server.
@@ -79,12 +111,10 @@ impl AccessLog {
         Pending {
             log: self.clone(),
             time: OffsetDateTime::now_utc(),
-            begun: Instant::now(),
+            begun: Some(Instant::now()),
             client: request.extensions().get::<Peer>().map(|peer| peer.remote),
             watch: request.extensions().get::<Watch>().cloned(),
-            method: request.method().clone(),
-            uri: request.uri().clone(),
-            version: request.version(),
+            request: Some((request.method().clone(), request.uri().clone(), request.version())),
             referer: header(header::REFERER),
             agent: header(header::USER_AGENT),
             status: CLIENT_LEFT,
@@ -94,16 +124,7 @@ impl AccessLog {
 
     /// Waits, not for long, until the lines so far are written.
     pub fn close(&self) {
-        let (done, finished) = sync_channel(1);
-        if self.lines.try_send(Message::Stop(done)).is_ok() {
-            let _ = finished.recv_timeout(FLUSH);
-        }
-        match self.dropped.load(Ordering::Relaxed) {
-            0 => {}
-            lines => {
-                say(format_args!("warning: {lines} lines of the access log were lost: stdout was too slow"))
-            }
-        }
+        self.lines.close();
     }
 }
 
@@ -111,44 +132,16 @@ fn copy(headers: &HeaderMap, name: &header::HeaderName) -> Option<Bytes> {
     headers.get(name).map(|value| Bytes::copy_from_slice(value.as_bytes()))
 }
 
-fn write_lines(arriving: &Receiver<Message>, out: impl Write) {
-    let mut out = BufWriter::new(out);
-    while let Ok(mut message) = arriving.recv() {
-        let written = loop {
-            let line = match message {
-                Message::Line(line) => line,
-                Message::Stop(done) => {
-                    let _ = out.flush();
-                    let _ = done.try_send(());
-                    return;
-                }
-            };
-            if let Err(error) = out.write_all(line.as_bytes()) {
-                break Err(error);
-            }
-            match arriving.try_recv() {
-                Ok(next) => message = next,
-                Err(TryRecvError::Empty | TryRecvError::Disconnected) => break out.flush(),
-            }
-        };
-        if let Err(error) = written {
-            say(format_args!("warning: the access log ends here: can't write to stdout: {error}"));
-            return;
-        }
-    }
-}
-
 /// A request whose line is written when this is dropped.
 #[derive(Debug)]
 pub struct Pending {
     log: AccessLog,
     time: OffsetDateTime,
-    begun: Instant,
+    begun: Option<Instant>,
     client: Option<SocketAddr>,
     watch: Option<Watch>,
-    method: Method,
-    uri: Uri,
-    version: Version,
+    /// What was asked for, if that could be read.
+    request: Option<(Method, Uri, Version)>,
     referer: Option<Bytes>,
     agent: Option<Bytes>,
     status: u16,
@@ -157,26 +150,35 @@ pub struct Pending {
 
 impl Drop for Pending {
     fn drop(&mut self) {
-        let spoken = self.watch.as_ref().map(Watch::spoken);
+        let json = self.log.format == Format::Json;
+        // Of each path only where there is room for it: one look instead of two, with all figures.
+        let transport =
+            self.watch.as_ref().filter(|_| json).map(|watch| watch.transport_without_interfaces());
+        let spoken = match &transport {
+            Some(transport) => Some(transport.spoken),
+            None => self.watch.as_ref().map(Watch::spoken),
+        };
+        let target = self.request.as_ref().map(|(_, uri, version)| target(uri, *version));
         let record = Record {
             time: self.time,
             client: self.client,
-            method: self.method.as_str(),
-            target: &target(&self.uri, self.version),
-            version: version(self.version),
+            method: self.request.as_ref().map(|(method, ..)| method.as_str()),
+            target: target.as_deref(),
+            version: self.request.as_ref().map(|(.., named)| version(*named)),
             status: self.status,
             bytes: self.bytes,
             referer: self.referer.as_deref(),
             agent: self.agent.as_deref(),
             protocol: spoken.map_or("-", |spoken| spoken.as_str()),
             why_tcp: spoken.and_then(|spoken| spoken.reason()).map(|reason| reason.as_str()),
-            paths: self.watch.as_ref().map_or(0, Watch::path_count),
-            seconds: self.begun.elapsed().as_secs_f64(),
+            paths: match &transport {
+                Some(transport) => u32::try_from(transport.paths.len()).unwrap_or(u32::MAX),
+                None => self.watch.as_ref().map_or(0, Watch::path_count),
+            },
+            transport: transport.as_ref(),
+            seconds: self.begun.map_or(0.0, |begun| begun.elapsed().as_secs_f64()),
         };
-        let line = Message::Line(record.line(self.log.format));
-        if let Err(TrySendError::Full(_)) = self.log.lines.try_send(line) {
-            self.log.dropped.fetch_add(1, Ordering::Relaxed);
-        }
+        self.log.lines.send(record.line(self.log.format));
     }
 }
 
@@ -221,140 +223,6 @@ impl http_body::Body for Logged {
     }
 }
 
-/// What a line tells.
-struct Record<'a> {
-    time: OffsetDateTime,
-    client: Option<SocketAddr>,
-    method: &'a str,
-    target: &'a str,
-    version: &'a str,
-    status: u16,
-    bytes: u64,
-    referer: Option<&'a [u8]>,
-    agent: Option<&'a [u8]>,
-    protocol: &'a str,
-    why_tcp: Option<&'a str>,
-    paths: u32,
-    seconds: f64,
-}
-
-#[derive(Serialize)]
-struct Json<'a> {
-    time: String,
-    client: Option<SocketAddr>,
-    method: &'a str,
-    target: &'a str,
-    version: &'a str,
-    status: u16,
-    bytes: u64,
-    referer: Option<std::borrow::Cow<'a, str>>,
-    user_agent: Option<std::borrow::Cow<'a, str>>,
-    protocol: &'a str,
-    why_tcp: Option<&'a str>,
-    paths: u32,
-    seconds: f64,
-}
-
-/// Times for programs: UTC, to the millisecond.
-pub const RFC3339: &[BorrowedFormatItem<'_>] =
-    format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
-const CLF: &[BorrowedFormatItem<'_>] =
-    format_description!("[day]/[month repr:short]/[year]:[hour]:[minute]:[second] +0000");
-
-impl Record<'_> {
-    fn line(&self, format: Format) -> String {
-        let mut line = String::with_capacity(160);
-        match format {
-            Format::Off => return line,
-            Format::Json => self.json(&mut line),
-            Format::Text => {
-                let _ = write!(line, "{} {} ", self.stamp(RFC3339), self.host());
-                self.request(&mut line);
-                self.tail(&mut line);
-            }
-            Format::Common | Format::Combined => {
-                let _ = write!(line, "{} - - [{}] ", self.host(), self.stamp(CLF));
-                self.request(&mut line);
-                if format == Format::Combined {
-                    for value in [self.referer, self.agent] {
-                        line.push_str(" \"");
-                        escape(value.unwrap_or(b"-"), &mut line);
-                        line.push('"');
-                    }
-                }
-                self.tail(&mut line);
-            }
-        }
-        line.push('\n');
-        line
-    }
-
-    fn host(&self) -> String {
-        self.client.map_or_else(|| "-".to_owned(), |client| client.ip().to_string())
-    }
-
-    fn stamp(&self, format: &[BorrowedFormatItem<'_>]) -> String {
-        self.time.format(&format).unwrap_or_else(|_| "-".to_owned())
-    }
-
-    fn request(&self, line: &mut String) {
-        line.push('"');
-        escape(self.method.as_bytes(), line);
-        line.push(' ');
-        escape(self.target.as_bytes(), line);
-        let _ = write!(line, " {}\" {} {}", self.version, self.status, self.bytes);
-    }
-
-    fn tail(&self, line: &mut String) {
-        let reason = self.why_tcp.unwrap_or("-");
-        let _ = write!(line, " {} {reason} {} {:.3}", self.protocol, self.paths, self.seconds);
-    }
-
-    fn json(&self, line: &mut String) {
-        let json = Json {
-            time: self.stamp(RFC3339),
-            client: self.client,
-            method: self.method,
-            target: self.target,
-            version: self.version,
-            status: self.status,
-            bytes: self.bytes,
-            referer: self.referer.map(String::from_utf8_lossy),
-            user_agent: self.agent.map(String::from_utf8_lossy),
-            protocol: self.protocol,
-            why_tcp: self.why_tcp,
-            paths: self.paths,
-            seconds: (self.seconds * 1e6).round() / 1e6,
-        };
-        // JSON escapes control characters up to U+001F only; a terminal also obeys DEL and U+0080 to U+009F.
-        for character in serde_json::to_string(&json).unwrap_or_default().chars() {
-            if character.is_ascii() && character != '\x7f' {
-                line.push(character);
-            } else {
-                for unit in character.encode_utf16(&mut [0; 2]) {
-                    let _ = write!(line, "\\u{unit:04x}");
-                }
-            }
-        }
-    }
-}
-
-/// Keeps whatever a client sent within its field: anything but printable ASCII, quotes and backslashes are escaped.
-fn escape(bytes: &[u8], line: &mut String) {
-    for &byte in bytes {
-        match byte {
-            b'"' | b'\\' => {
-                line.push('\\');
-                line.push(char::from(byte));
-            }
-            b' '..=b'~' => line.push(char::from(byte)),
-            _ => {
-                let _ = write!(line, "\\x{byte:02x}");
-            }
-        }
-    }
-}
-
 /// The target as it stood in the request; HTTP/2 has no request line, and scheme and host in fields of their own.
 fn target(uri: &Uri, version: Version) -> String {
     match uri.path_and_query() {
@@ -370,89 +238,5 @@ fn version(version: Version) -> &'static str {
         Version::HTTP_2 => "HTTP/2",
         Version::HTTP_3 => "HTTP/3",
         _ => "HTTP/1.1",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use time::macros::datetime;
-
-    fn record() -> Record<'static> {
-        Record {
-            time: datetime!(2026-11-03 04:05:06.789 UTC),
-            client: Some("192.0.2.7:4711".parse().unwrap()),
-            method: "GET",
-            target: "/a?b=c",
-            version: "HTTP/1.1",
-            status: 200,
-            bytes: 1234,
-            referer: None,
-            agent: Some(b"curl/8 \"x\"\n\xff"),
-            protocol: "mptcp",
-            why_tcp: None,
-            paths: 2,
-            seconds: 0.01234,
-        }
-    }
-
-    #[test]
-    fn text_is_a_line_of_fields() {
-        assert_eq!(
-            record().line(Format::Text),
-            "2026-11-03T04:05:06.789Z 192.0.2.7 \"GET /a?b=c HTTP/1.1\" 200 1234 mptcp - 2 0.012\n"
-        );
-        let tcp = Record { protocol: "tcp", why_tcp: Some("client"), paths: 1, ..record() };
-        assert!(tcp.line(Format::Text).ends_with(" 200 1234 tcp client 1 0.012\n"));
-    }
-
-    #[test]
-    fn common_and_combined_begin_as_everywhere() {
-        let common = "192.0.2.7 - - [03/Nov/2026:04:05:06 +0000] \"GET /a?b=c HTTP/1.1\" 200 1234";
-        assert_eq!(record().line(Format::Common), format!("{common} mptcp - 2 0.012\n"));
-        assert_eq!(
-            record().line(Format::Combined),
-            format!("{common} \"-\" \"curl/8 \\\"x\\\"\\x0a\\xff\" mptcp - 2 0.012\n")
-        );
-    }
-
-    #[test]
-    fn json_is_one_object_a_line() {
-        let line = record().line(Format::Json);
-        let json: serde_json::Value = serde_json::from_str(&line).unwrap();
-        assert_eq!(json["client"], "192.0.2.7:4711");
-        assert_eq!(json["why_tcp"], serde_json::Value::Null);
-        assert_eq!((&json["status"], &json["paths"]), (&200.into(), &2.into()));
-    }
-
-    #[test]
-    fn a_client_cannot_forge_lines_or_steer_a_terminal() {
-        let nasty = Record { target: "/\n\r\x1b[2J\x7f\u{9b}\"", ..record() };
-        for format in [Format::Text, Format::Json, Format::Common, Format::Combined] {
-            let line = nasty.line(format);
-            let body = line.strip_suffix('\n').unwrap();
-            assert!(body.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{format:?}: {line:?}");
-        }
-    }
-
-    struct Closed;
-
-    impl Write for Closed {
-        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
-            Err(io::ErrorKind::BrokenPipe.into())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    #[test]
-    fn a_closed_stdout_ends_the_log_only() {
-        let (lines, arriving) = sync_channel(4);
-        lines.send(Message::Line("x".repeat(100_000))).unwrap();
-        thread::spawn(move || write_lines(&arriving, Closed)).join().unwrap();
-        let further = lines.try_send(Message::Line(String::new()));
-        assert!(matches!(further, Err(TrySendError::Disconnected(_))));
     }
 }

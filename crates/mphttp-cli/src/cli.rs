@@ -11,16 +11,40 @@ use clap_complete::Shell;
 use mphttp::Protocol;
 
 use crate::{
-    bench::BenchArgs, doctor::DoctorArgs, error_reporting::Failure, exit::Exit, get::GetArgs,
-    paths::PathsArgs, serve::ServeArgs, top::TopArgs,
+    bench::BenchArgs,
+    doctor::DoctorArgs,
+    error_reporting::Failure,
+    exit::Exit,
+    get::GetArgs,
+    logging::{LogArgs, Usual},
+    paths::PathsArgs,
+    serve::ServeArgs,
+    top::TopArgs,
 };
 
 /// HTTP in which the socket protocol is a choice: TCP, Multipath TCP with fallback, or Multipath TCP or nothing.
 #[derive(Debug, Parser)]
 #[command(name = "mphttp", version, after_long_help = Exit::HELP, disable_help_subcommand = true)]
 pub struct Cli {
+    #[command(flatten)]
+    pub log: LogArgs,
     #[command(subcommand)]
     pub verb: Verb,
+}
+
+impl Verb {
+    /// What is told if nobody asks for more.
+    pub const fn usual(&self) -> Usual {
+        match self {
+            Self::Serve(_) => Usual::Warnings,
+            _ => Usual::Nothing,
+        }
+    }
+
+    /// Whether traces may be sent: that takes a thread.
+    pub const fn may_send_traces(&self) -> bool {
+        matches!(self, Self::Serve(_) | Self::Get(_))
+    }
 }
 
 #[derive(Debug, Subcommand)]

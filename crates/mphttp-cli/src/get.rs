@@ -49,9 +49,6 @@ pub fn run(args: &GetArgs) -> anyhow::Result<()> {
 }
 
 fn fetch(args: &GetArgs) -> anyhow::Result<()> {
-    if args.verbose {
-        log();
-    }
     let target = target(args)?;
     let client = args.client()?;
     if let Some(option) = args.only_download().filter(|_| !args.is_download()) {
@@ -73,20 +70,6 @@ fn fetch(args: &GetArgs) -> anyhow::Result<()> {
             (None, None) => Ok(()),
         }
     })
-}
-
-/// Lets the libraries say what they do.
-fn log() {
-    use tracing_subscriber::{Layer, filter::Targets, fmt, layer::SubscriberExt, util::SubscriberInitExt};
-    let ours =
-        Targets::new().with_targets(["mphttp", "mptcp_socket"].map(|name| (name, tracing::Level::DEBUG)));
-    let lines = fmt::layer()
-        .with_writer(io::stderr)
-        .with_timer(fmt::time::uptime())
-        .with_target(false)
-        .with_filter(ours);
-    // Only a program that embeds this one could have a subscriber already.
-    let _ = tracing_subscriber::registry().with(lines).try_init();
 }
 
 async fn transfer(

@@ -13,10 +13,14 @@ mod doctor;
 mod error_reporting;
 mod exit;
 mod get;
+mod logging;
 mod looks;
+#[cfg(feature = "otel")]
+mod otel;
 mod paths;
 mod picture;
 mod runtime;
+mod seen;
 mod serve;
 mod serve_uploads;
 mod top;
@@ -42,7 +46,12 @@ pub fn run(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> 
             return code as u8;
         }
     };
-    match verb(cli) {
+    let outcome = cli.log.begin(cli.verb.usual(), cli.verb.may_send_traces()).and_then(|telling| {
+        let outcome = verb(cli);
+        drop(telling);
+        outcome
+    });
+    match outcome {
         Ok(()) => exit::Exit::Ok as u8,
         Err(error) => error_reporting::report(&error) as u8,
     }

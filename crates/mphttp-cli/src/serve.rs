@@ -21,11 +21,12 @@ use mptcp_socket::{Listen, Listening};
 use tokio::sync::oneshot;
 
 use crate::{
-    access_log::{AccessLog, Format, Logged},
+    access_log::{AccessLog, Logged},
     addresses,
     cli::ProtocolArgs,
     error_reporting::{Failure, say},
     exit::Exit,
+    seen::{Seen, SeenArgs},
     serve_uploads::UploadArgs,
 };
 
@@ -36,6 +37,8 @@ Examples:
   mphttp serve --bind 127.0.0.1            for this computer only
   mphttp serve --self-signed               over HTTPS, with a certificate made on the spot
   mphttp serve --access-log json >access   one JSON object for each request
+  mphttp serve --metrics 9464 --status 9464
+                                           metrics and a status page, for this host alone, on port 9464
   mphttp serve --uploads --bind 127.0.0.1  take uploads too: mphttp get -T FILE http://localhost:8000/
   curl http://localhost:8000/.mphttp/check how is my connection made?";
 
@@ -63,9 +66,6 @@ pub struct ServeArgs {
     /// Serve HTTPS with a certificate made on the spot; its fingerprint is printed.
     #[arg(long, conflicts_with_all = ["tls_cert", "tls_key"])]
     self_signed: bool,
-    /// What a line of the access log, on stdout, looks like.
-    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Text)]
-    access_log: Format,
     /// Don't answer /.mphttp/check.
     #[arg(long)]
     no_check: bool,
@@ -80,6 +80,8 @@ pub struct ServeArgs {
     max_connections: usize,
     #[command(flatten)]
     uploads: UploadArgs,
+    #[command(flatten)]
+    seen: SeenArgs,
     /// Print nothing but errors and the access log.
     #[arg(long, short)]
     quiet: bool,
@@ -119,30 +121,26 @@ pub fn run(args: ServeArgs) -> anyhow::Result<()> {
     };
     let local = listening.local_addr().context("the listener has no address")?;
     let tls = tls(&args, local)?;
+    let mut seen = args.seen.prepare()?;
     if !args.quiet {
-        banner(&files, &listening, local, tls.as_ref(), uploads.is_some());
+        banner(&files, &listening, local, tls.as_ref(), uploads.is_some(), &seen);
     }
-    // What the library wants operators to know: connections refused for lack of descriptors, handlers that failed.
-    let _ = tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_max_level(tracing_subscriber::filter::LevelFilter::WARN)
-        .try_init();
-    let mut server = Server::new(listening).max_connections(args.max_connections);
+    let mut server = seen.attach(Server::new(listening).max_connections(args.max_connections));
     if let Some(tls) = tls {
         server = server.tls(tls);
     }
-    let log = AccessLog::to_stdout(args.access_log);
-    let site = Arc::new(Site { files, uploads, check: !args.no_check, log: log.clone() });
+    let site = Arc::new(Site { files, uploads, check: !args.no_check, log: seen.log() });
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .context("can't start the runtime")?;
-    let outcome = runtime.block_on(serve(server, site, args.quiet));
+    let outcome = runtime.block_on(async {
+        seen.start(&server)?;
+        serve(server, site, args.quiet).await
+    });
     // A read from a disk or network drive that hangs must not keep the program.
     runtime.shutdown_background();
-    if let Some(log) = log {
-        log.close();
-    }
+    seen.close();
     outcome
 }
 
@@ -186,7 +184,14 @@ fn tls(args: &ServeArgs, local: SocketAddr) -> Result<Option<ServerTls>, mphttp:
     ServerTls::from_pem_files(certificate, key).map(Some)
 }
 
-fn banner(files: &Files, listening: &Listening, local: SocketAddr, tls: Option<&ServerTls>, uploads: bool) {
+fn banner(
+    files: &Files,
+    listening: &Listening,
+    local: SocketAddr,
+    tls: Option<&ServerTls>,
+    uploads: bool,
+    seen: &Seen,
+) {
     say(format_args!("Serving {}", files.root().display()));
     if uploads {
         say("Uploads are on: whoever reaches this port can write files there.");
@@ -201,6 +206,7 @@ fn banner(files: &Files, listening: &Listening, local: SocketAddr, tls: Option<&
     if let Some(fingerprint) = tls.and_then(ServerTls::fingerprint) {
         say(format_args!("Certificate, SHA-256: {fingerprint}"));
     }
+    seen.banner();
     match listening.why_tcp() {
         None if listening.protocol() == Protocol::MptcpOnly => {
             say("MPTCP is on; TCP clients are turned away.")

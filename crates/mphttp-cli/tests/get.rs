@@ -27,6 +27,31 @@ fn the_body_goes_to_stdout_and_a_line_about_the_connection_to_stderr() {
 }
 
 #[test]
+fn verbose_tells_of_attempts_and_of_what_became_of_them() {
+    let server = Server::of("hello");
+    let address = server.address.to_string();
+    let ended = get(["-q", "-vv", &server.url()]);
+    assert_eq!((ended.code, ended.stdout.as_str()), (Some(0), "hello"));
+    let line = |words: &[&str]| {
+        let has_all = |line: &&str| words.iter().all(|word| line.contains(word));
+        ended.stderr.lines().find(has_all).unwrap_or_else(|| panic!("no {words:?}: {ended:?}")).to_owned()
+    };
+    line(&["DEBUG", "trying", &address, "protocol=mptcp"]);
+    line(&[" INFO", "connected", &address, "protocol=\"tcp\"", "why_tcp=\"peer-or-path\""]);
+    line(&["DEBUG", "answered", "status=200"]);
+    // Once, a little; and passwords never.
+    let url = server.url().replace("http://", "http://me:secret@");
+    let ended = get(["-q", "-v", &url]);
+    assert!(ended.stderr.contains("connected") && !ended.stderr.contains("trying"), "{ended:?}");
+    let ended = get(["-q", "-vvv", &url]);
+    assert!(ended.stderr.contains("connected") && !ended.stderr.contains("secret"), "{ended:?}");
+    let gone = "http://127.0.0.1:1/";
+    let ended = command().args(["-q", gone]).env("MPHTTP_LOG", "mptcp_socket=debug").output().unwrap();
+    let told = String::from_utf8(ended.stderr).unwrap();
+    assert!(told.contains("failed") && told.contains("127.0.0.1:1") && told.contains("error: "), "{told}");
+}
+
+#[test]
 fn the_environment_and_the_option_choose_the_protocol() {
     let server = Server::of("hello");
     let ended = command().env("MPHTTP_PROTOCOL", "tcp").arg(server.url()).output().unwrap();

@@ -6,6 +6,11 @@
     reason = "these are tests, helpers included"
 )]
 
+#[path = "support/prometheus.rs"]
+mod prometheus;
+#[path = "serve/seen.rs"]
+mod seen;
+
 use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
@@ -312,7 +317,7 @@ fn a_client_cannot_forge_lines_of_the_log() {
     ask(server.address(), Protocol::TCP, &request);
     let line = server.line();
     assert!(line.contains("/%0a?\\xc2\\x9bx HTTP/1.1\" 404"), "{line}");
-    assert!(line.contains("\"a\\\" 200\\x09b\\xc2\\x9b[2J\""), "{line}");
+    assert!(line.contains("\"a\\\" 200\\tb\\xc2\\x9b[2J\""), "{line}");
 }
 
 #[test]

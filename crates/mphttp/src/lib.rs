@@ -10,9 +10,11 @@ pub mod doctor;
 pub mod download;
 mod error;
 pub mod files;
+pub mod metrics;
 pub mod report;
 pub mod server;
 pub mod tls;
+mod trace;
 pub mod uploads;
 
 pub use body::{Body, BoxError};

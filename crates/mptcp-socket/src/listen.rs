@@ -150,6 +150,8 @@ impl Listen {
         let (socket, reason) = stream_socket(address.into(), self.protocol)?;
         let socket = Socket::from(socket);
         let refused = self.set_up(&socket, address).map_err(|source| Error::Listen { address, source })?;
+        let why_tcp = reason.map(Reason::as_str);
+        tracing::info!(%address, protocol = %self.protocol, why_tcp, "listening");
         let options = Arc::new(self.options.clone());
         let accepts = Accepts { protocol: self.protocol, why_tcp: reason, options };
         Ok(Listening { listener: socket.into(), accepts, refused })

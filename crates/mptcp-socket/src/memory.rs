@@ -140,6 +140,7 @@ impl Memory {
             Lesson::MptcpDropped => Reason::SynDropped,
             Lesson::MptcpReset => Reason::SynReset,
         };
+        tracing::info!(%address, interface, %reason, "remembering that the way there does not bear Multipath TCP");
         let mut entries = self.entries();
         let key = (address, interface.map(str::to_owned));
         if entries.len() >= CAPACITY && !entries.contains_key(&key) {

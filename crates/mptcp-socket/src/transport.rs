@@ -244,8 +244,10 @@ impl Transport {
             Spoken::Mptcp => sys::mptcp_state(socket).map_err(Error::State)?,
             Spoken::Tcp(_) => (None, vec![sys::tcp_path(socket).map_err(Error::State)?]),
         };
-        // A subflow that has been taken down stays listed for a while, without its addresses and figures.
-        paths.retain(|path| path.local.is_none_or(|local| local.port() != 0));
+        // A subflow that has been taken down stays listed for a while, without its figures and, of its addresses, at least the
+        // peer's; one of a server keeps its port.
+        let is_up = |address: Option<SocketAddr>| address.is_none_or(|address| address.port() != 0);
+        paths.retain(|path| is_up(path.local) && is_up(path.remote));
         let paths_total = u32::try_from(paths.len()).unwrap_or(u32::MAX);
         Ok(Self { spoken, paths, gone: Vec::new(), gone_totals: Totals::default(), paths_total, mptcp })
     }

@@ -160,7 +160,13 @@ impl Owner {
                 }
             }
         };
-        if self.integrity == Integrity::Broken { Err(broken()) } else { Ok(()) }
+        if self.integrity == Integrity::Broken {
+            tracing::warn!(
+                "a connection fell back to TCP in the middle of data: what follows can't be trusted"
+            );
+            return Err(broken());
+        }
+        Ok(())
     }
 
     /// Called when the peer has no more to send: its subflows will soon be taken down, with their figures.
@@ -189,7 +195,24 @@ impl Watch {
     /// What the connection speaks, over which paths, now; after the stream was closed, its last known state.
     #[must_use]
     pub fn transport(&self) -> Transport {
-        self.shared.look().unwrap_or_else(|| Transport::unseen(self.shared.origin.began()))
+        self.shared.look().unwrap_or_else(|| self.unseen())
+    }
+
+    /// The same, with the interfaces left out that no earlier look has named: a few system calls, where naming them asks the
+    /// host for all its addresses.
+    #[must_use]
+    pub fn transport_without_interfaces(&self) -> Transport {
+        self.shared.look_by(false).unwrap_or_else(|| self.unseen())
+    }
+
+    fn unseen(&self) -> Transport {
+        Transport::unseen(self.shared.origin.began())
+    }
+
+    /// How the connection came to be.
+    #[must_use]
+    pub fn origin(&self) -> Origin {
+        self.shared.origin
     }
 
     /// MPTCP, or TCP and why: cheaper than [`Watch::transport`].
@@ -233,9 +256,19 @@ impl Watch {
 impl Shared {
     /// Looks at the socket, if it is open, and merges what is seen into the history.
     fn look(&self) -> Option<Transport> {
+        self.look_by(true)
+    }
+
+    fn look_by(&self, interfaces: bool) -> Option<Transport> {
         // Locked before the look, so that two askers merge in the order in which they looked.
         let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(Ok(seen)) = self.slot.with(|fd| Transport::with_origin(&fd, &self.origin)) {
+        if let Some(Ok(seen)) = self.slot.with(|fd| {
+            if interfaces {
+                Transport::with_origin(&fd, &self.origin)
+            } else {
+                Transport::without_interfaces(&fd, &self.origin)
+            }
+        }) {
             *latest = Some(match latest.take() {
                 Some(before) => merge(before, seen),
                 None => seen,
@@ -258,13 +291,21 @@ fn merge(before: Transport, mut now: Transport) -> Transport {
         }
         return now;
     }
-    let fresh = now.paths.iter().filter(|path| !before.paths.iter().any(|old| same(old, path))).count();
+    if let (Spoken::Tcp(_), [path], [old]) = (now.spoken, &mut *now.paths, &*before.paths)
+        && path.remote.is_none()
+    {
+        // A TCP connection that was reset no longer names its peer; its one path is the same all the same.
+        (path.local, path.remote) = (old.local, old.remote);
+    }
+    let fresh = now.paths.iter().filter(|path| !before.paths.iter().any(|old| same(old, path)));
+    let fresh = fresh.inspect(|path| tell("a path has come", path)).count();
     now.paths_total = now.paths_total.saturating_add(number(fresh));
     for old in before.paths {
         if let Some(path) = now.paths.iter_mut().find(|path| same(path, &old)) {
             // Its address may have been taken from the interface since.
             path.interface = path.interface.take().or(old.interface);
         } else {
+            tell("a path has gone", &old);
             now.gone_totals.add(&old);
             if now.gone.len() == Transport::GONE_KEPT {
                 now.gone.remove(0);
@@ -273,6 +314,18 @@ fn merge(before: Transport, mut now: Transport) -> Transport {
         }
     }
     now
+}
+
+fn tell(what: &'static str, path: &Path) {
+    let Path { local: Some(local), remote: Some(remote), .. } = path else { return };
+    tracing::debug!(
+        %local,
+        %remote,
+        interface = path.interface.as_deref(),
+        bytes_received = path.bytes_received,
+        bytes_sent = path.bytes_sent,
+        "{what}"
+    );
 }
 
 fn number(count: usize) -> u32 {

@@ -58,9 +58,6 @@ pub struct GetArgs {
     /// No progress, and no line about what was used.
     #[arg(short, long, visible_short_alias = 's')]
     pub quiet: bool,
-    /// Say on stderr what is tried, over which links, and what fails.
-    #[arg(short, long, conflicts_with = "quiet")]
-    pub verbose: bool,
     /// Write the response headers before the body.
     #[arg(short, long)]
     pub include: bool,

@@ -78,6 +78,9 @@ impl Dialer {
         let route = self.proxies.route(&uri)?;
         let target = host_and_port(&uri)?;
         let (host, port) = route.as_ref().map_or(target, Route::address);
+        if route.is_some() {
+            tracing::debug!(proxy = host, port, target_host = target.0, "through a proxy");
+        }
         let stream = self.connector.connect(host, port).await?;
         let handshakes = async {
             let mut stream = match &route {
@@ -127,6 +130,9 @@ where
         problem: TlsProblem::of(&source),
         source,
     })?;
+    let (_, session) = stream.get_ref();
+    let alpn = session.alpn_protocol().map_or("none".into(), String::from_utf8_lossy);
+    tracing::debug!(host, port, version = ?session.protocol_version(), %alpn, "TLS is up");
     Ok(MaybeHttpsStream::Https(TokioIo::new(stream)))
 }
 

@@ -45,6 +45,7 @@ use mptcp_socket::Protocol;
 use tokio::time::Instant;
 use tower::{ServiceExt, service_fn};
 use tower_http::decompression::Decompression;
+use tracing::Instrument;
 use url::Url;
 
 pub use builder::ClientBuilder;
@@ -54,7 +55,7 @@ pub use response::Response;
 pub(crate) use retry_after::retry_after;
 pub use upload::{Upload, Uploaded, upload_url};
 
-use crate::{Body, ConnectionInfo, Connector, Download, Error, Phase};
+use crate::{Body, ConnectionInfo, Connector, Download, Error, Phase, report::without_credentials, trace};
 use dial::{Dialer, LazyTls};
 use proxy::Proxies;
 use receive::{Limits, Received};
@@ -264,6 +265,7 @@ impl Client {
                     if method.is_idempotent() && kept.is_some() && stale < STALE =>
                 {
                     stale += 1;
+                    tracing::debug!("a kept connection was closed as it was used again: trying anew");
                     body = kept.unwrap_or_default();
                     continue;
                 }
@@ -290,6 +292,7 @@ impl Client {
             if redirects > settings.redirect_limit {
                 return Err(Error::TooManyRedirects { limit: settings.redirect_limit, url: next.url.into() });
             }
+            tracing::debug!(%status, to = without_credentials(&next.url), "redirected");
             redirect::strip(&mut headers, &url, &next);
             if let Some(credentials) = request::take_credentials(&mut next.url) {
                 headers.insert(AUTHORIZATION, credentials);
@@ -298,8 +301,25 @@ impl Client {
         }
     }
 
-    /// One request and its response, decompressed.
+    /// One request and its response, decompressed; in a span of its own.
     async fn once(
+        &self,
+        mut request: http::Request<Body>,
+        url: &Url,
+        protocol: Protocol,
+        limits: Limits,
+    ) -> Result<Response, Failed> {
+        let span = trace::of_client(request.method(), url);
+        trace::pass_on(&span, request.headers_mut());
+        let result = self.ask(request, url, protocol, limits).instrument(span.clone()).await;
+        match &result {
+            Ok(response) => trace::answered(&span, response),
+            Err(Failed { error, stale }) => tracing::debug!(parent: &span, %error, stale, "no answer"),
+        }
+        result
+    }
+
+    async fn ask(
         &self,
         mut request: http::Request<Body>,
         url: &Url,

@@ -359,7 +359,8 @@ impl Engine {
         if let Sink::Nowhere(tally) = &self.shared.sink {
             tally.lock().unwrap_or_else(PoisonError::into_inner).check()?;
         }
-        let strategy = self.strategy();
+        let (strategy, requests, failures) = (self.strategy(), self.requests, self.failures);
+        tracing::info!(bytes = total, ?strategy, requests, failures, verified, "a download is whole");
         let Some(head) = self.head.take() else { return Err(super::aborted()) };
         let state = self.shared.state();
         Ok(Downloaded {

@@ -120,7 +120,7 @@ impl Engine {
     /// A connection has failed. Whatever it was, another may do.
     async fn failed(&mut self, lane: LaneId, error: Error, alone: bool) -> Result<(), Error> {
         self.failures += 1;
-        tracing::debug!(lane, %error, "a connection of a download has failed");
+        tracing::info!(lane, %error, "a connection of a download has failed");
         if alone && (self.options.retry_for.is_zero() || is_final(&error)) {
             return Err(error);
         }

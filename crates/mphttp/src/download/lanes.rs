@@ -296,7 +296,7 @@ impl Engine {
 
     /// Adds lanes for these interfaces. `replace`: the first connection is to end so many seconds from now.
     fn stripe(&mut self, ways: &[String], replace: Option<f64>, now: Instant) {
-        tracing::debug!(?ways, ?replace, "striping a download");
+        tracing::info!(?ways, ?replace, "striping a download");
         self.striped = true;
         if let Some(ahead) = replace {
             self.shorten(ahead);
@@ -313,7 +313,7 @@ impl Engine {
             return;
         }
         self.trial = Trial::Over;
-        tracing::debug!("Multipath TCP does well");
+        tracing::info!("Multipath TCP does well");
         for lane in self.shared.state().lanes.iter_mut().skip(1) {
             lane.retired = true;
         }

@@ -15,7 +15,7 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use pin_project_lite::pin_project;
 
-use super::gauge::InFlight;
+use super::under_way::UnderWay;
 use crate::BoxError;
 
 /// The body of a request, as it arrives.
@@ -88,7 +88,7 @@ pin_project! {
     pub(super) struct ResponseBody<B> {
         #[pin]
         source: Source<B>,
-        in_flight: InFlight,
+        under_way: UnderWay,
     }
 }
 
@@ -101,12 +101,12 @@ pin_project! {
 }
 
 impl<B> ResponseBody<B> {
-    pub(super) fn handler(body: B, in_flight: InFlight) -> Self {
-        Self { source: Source::Handler { body }, in_flight }
+    pub(super) fn handler(body: B, under_way: UnderWay) -> Self {
+        Self { source: Source::Handler { body }, under_way }
     }
 
-    pub(super) fn own(text: &'static str, in_flight: InFlight) -> Self {
-        Self { source: Source::Own { body: Full::from(text) }, in_flight }
+    pub(super) fn own(text: &'static str, under_way: UnderWay) -> Self {
+        Self { source: Source::Own { body: Full::from(text) }, under_way }
     }
 }
 

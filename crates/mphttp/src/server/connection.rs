@@ -24,6 +24,8 @@ use super::{
     body::RequestBody,
     gauge::{Gauge, Tracked, Verdict},
     handshake,
+    open::{Entry, Registry},
+    refused::{Refused, Told},
     request::{ForConnection, Peer},
     stats::Stats,
 };
@@ -40,6 +42,7 @@ pub(super) struct Shared<S> {
     pub(super) http: auto::Builder<TokioExecutor>,
     pub(super) limits: Limits,
     pub(super) stats: Stats,
+    pub(super) told: Told,
     pub(super) stopping: watch::Receiver<bool>,
 }
 
@@ -56,14 +59,19 @@ pub(super) async fn serve<S, B>(
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    let _open = shared.stats.connection();
+    let mut open = shared.stats.connection();
     let Ok(local) = stream.local_addr() else { return };
     // Best effort: a connection without it works, only with more delay.
     let _ = stream.set_nodelay(true);
     let _ = shared.accepts.set_options(&stream);
     let origin = shared.accepts.origin(&stream);
+    let began = origin.began();
+    open.began(began);
+    let ends = (local, remote);
     let stream = Watched::new(stream, origin);
     let remote = plain(remote);
+    let why_tcp = began.reason().map(|reason| reason.as_str());
+    tracing::debug!(%remote, protocol = began.as_str(), why_tcp, "accepted");
     if shared.accepts.protocol() == Protocol::MptcpOnly
         && let Some(reason) = stream.watch().spoken().reason()
     {
@@ -74,8 +82,10 @@ pub(super) async fn serve<S, B>(
     let watch = stream.watch().downgrade();
     let peer = Peer { remote, local: plain(local), tls: shared.acceptor.is_some() };
     let Some(acceptor) = &shared.acceptor else {
-        return drive(stream, slot, &shared, watch, peer).await;
+        let entry = Registry::enter(&shared.stats, peer, ends, began, &watch);
+        return drive(stream, slot, &shared, watch, peer, entry).await;
     };
+    let entry = Registry::enter(&shared.stats, peer, ends, began, &watch);
     let mut stopping = shared.stopping.clone();
     let greeted = select! {
         biased;
@@ -83,7 +93,11 @@ pub(super) async fn serve<S, B>(
         greeted = timeout(shared.limits.tls_handshake, handshake::accept(acceptor, stream)) => greeted,
     };
     match greeted {
-        Ok(Ok(stream)) => drive(stream, slot, &shared, watch, peer).await,
+        Ok(Ok(stream)) => {
+            let (_, tls) = stream.get_ref();
+            tracing::debug!(%remote, version = ?tls.protocol_version(), alpn = %alpn(tls), "TLS is up");
+            drive(stream, slot, &shared, watch, peer, entry).await;
+        }
         Ok(Err(error)) => {
             shared.stats.tls_failed();
             tracing::debug!(%remote, %error, "the TLS handshake failed");
@@ -101,6 +115,7 @@ async fn drive<IO, S, B>(
     shared: &Arc<Shared<S>>,
     watch: WeakWatch,
     peer: Peer,
+    entry: Option<Entry>,
 ) where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     S: Service<Request<RequestBody>, Response = Response<B>> + Send + Sync + 'static,
@@ -112,8 +127,11 @@ async fn drive<IO, S, B>(
     let (head, idle) = (shared.limits.header_read, shared.limits.idle);
     let remote = peer.remote;
     let gauge = Gauge::new();
-    let io = TokioIo::new(Tracked::new(io, Arc::clone(&gauge), slot));
-    let service = ForConnection { shared: Arc::clone(shared), watch, peer, gauge: Arc::clone(&gauge) };
+    let record = entry.as_ref().map(|entry| Arc::clone(entry.record()));
+    let io = TokioIo::new(Tracked::new(io, Arc::clone(&gauge), slot, entry));
+    let refused_over = watch.clone();
+    let service =
+        ForConnection { shared: Arc::clone(shared), watch, peer, gauge: Arc::clone(&gauge), record };
     let mut connection = pin!(shared.http.serve_connection_with_upgrades(io, service));
     let mut stopping = shared.stopping.clone();
     let mut alarm = pin!(sleep_until(Instant::now() + head.min(idle)));
@@ -122,6 +140,10 @@ async fn drive<IO, S, B>(
         select! {
             result = connection.as_mut() => {
                 if let Err(error) = result {
+                    if let Some(refused) = Refused::of(&*error, peer, || refused_over.upgrade()) {
+                        shared.stats.malformed();
+                        shared.told.refused(&refused);
+                    }
                     tracing::debug!(%remote, error, "the connection ended with an error");
                 }
                 return;
@@ -145,4 +167,9 @@ async fn drive<IO, S, B>(
             },
         }
     }
+}
+
+/// What HTTP was agreed on in the handshake (RFC 7301).
+fn alpn(tls: &rustls::ServerConnection) -> std::borrow::Cow<'_, str> {
+    tls.alpn_protocol().map_or("none".into(), String::from_utf8_lossy)
 }

@@ -17,6 +17,8 @@ use tokio::{
     time::Instant,
 };
 
+use super::open::Entry;
+
 /// The activity of one connection.
 #[derive(Debug)]
 pub(super) struct Gauge {
@@ -127,14 +129,16 @@ impl Drop for InFlight {
 /// The connection's bytes, seen by its gauge. Holds the connection's slot, also after an upgrade took it over.
 #[derive(Debug)]
 pub(super) struct Tracked<IO> {
+    // Declared, and so dropped, before the stream: its last look needs it.
+    _entry: Option<Entry>,
     io: IO,
     gauge: Arc<Gauge>,
     _slot: OwnedSemaphorePermit,
 }
 
 impl<IO> Tracked<IO> {
-    pub(super) fn new(io: IO, gauge: Arc<Gauge>, slot: OwnedSemaphorePermit) -> Self {
-        Self { io, gauge, _slot: slot }
+    pub(super) fn new(io: IO, gauge: Arc<Gauge>, slot: OwnedSemaphorePermit, entry: Option<Entry>) -> Self {
+        Self { _entry: entry, io, gauge, _slot: slot }
     }
 }
 

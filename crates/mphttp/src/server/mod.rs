@@ -28,8 +28,11 @@ pub mod check;
 mod connection;
 mod gauge;
 mod handshake;
+mod open;
+mod refused;
 mod request;
 mod stats;
+mod under_way;
 
 use std::{future::Future, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
@@ -49,11 +52,14 @@ use tokio::{
 
 pub use body::{BodyTooLarge, RequestBody};
 pub use hyper::service::service_fn;
+pub use open::{OpenConnection, PathCounts, Role};
+pub use refused::Refused;
 pub use request::Peer;
-pub use stats::{Counts, Stats};
+pub use stats::{Counts, Durations, RequestCounts, Sample, SpokenCounts, Stats};
 
 use crate::{BoxError, Error, tls::ServerTls};
 use connection::Shared;
+use refused::Told;
 
 /// A server, ready to [run](Server::run). Its limits have defaults fit for the open internet.
 #[derive(Debug)]
@@ -63,6 +69,7 @@ pub struct Server {
     limits: Limits,
     tls: Option<ServerTls>,
     stats: Stats,
+    told: Told,
 }
 
 #[derive(Clone, Debug)]
@@ -98,7 +105,7 @@ impl Server {
     pub fn new(listening: Listening) -> Self {
         let protocol = listening.protocol();
         let stats = Stats::default();
-        Self { listening, protocol, limits: Limits::default(), tls: None, stats }
+        Self { listening, protocol, limits: Limits::default(), tls: None, stats, told: Told::default() }
     }
 
     /// Serves connections of any listener, such as one that systemd passed; what it speaks is read from it.
@@ -205,6 +212,23 @@ impl Server {
         &self.listening
     }
 
+    /// Keeps account of each connection, for [`Stats::sample`]: bytes by path, fallbacks, and which connections are open.
+    /// Off by default: a connection then costs a lock when it begins, and a few system calls when it ends; a request costs
+    /// nothing that could be measured.
+    #[must_use]
+    pub fn track_connections(self, on: bool) -> Self {
+        self.stats.registry().switch_on(on);
+        self
+    }
+
+    /// Tells of requests that no handler will see, since they are no HTTP or have too long a head: for access logs. The
+    /// client has its answer then; HTTP/2 refuses streams by itself, of which nothing is told here.
+    #[must_use]
+    pub fn on_refused(mut self, tell: impl Fn(&Refused) + Send + Sync + 'static) -> Self {
+        self.told = Told::to(tell);
+        self
+    }
+
     /// Counters that can be kept and read while the server runs.
     #[must_use]
     pub fn stats(&self) -> Stats {
@@ -227,7 +251,7 @@ impl Server {
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        let Self { listening, protocol, limits, tls, stats } = self;
+        let Self { listening, protocol, limits, tls, stats, told } = self;
         let accepts = listening.accepts().with_protocol(protocol);
         let listener = listening.into_tokio()?;
         let (stop, stopping) = watch::channel(false);
@@ -240,6 +264,7 @@ impl Server {
             http: http_builder(&limits),
             limits,
             stats,
+            told,
             stopping,
         });
         let mut connections = JoinSet::new();

@@ -19,13 +19,16 @@ use http_body_util::BodyExt;
 use hyper::{body::Incoming, service::Service};
 use mptcp_socket::WeakWatch;
 use tokio::time::timeout;
+use tracing::Instrument;
 
 use super::{
     body::{RequestBody, ResponseBody},
     connection::Shared,
-    gauge::{Gauge, InFlight},
+    gauge::Gauge,
+    open::Record,
+    under_way::UnderWay,
 };
-use crate::BoxError;
+use crate::{BoxError, trace};
 
 /// How much of a refused body is read before the answer, and for how long: closing with unread data would reset the
 /// connection, and the client might never see why.
@@ -50,6 +53,8 @@ pub(super) struct ForConnection<S> {
     pub(super) watch: WeakWatch,
     pub(super) peer: Peer,
     pub(super) gauge: Arc<Gauge>,
+    /// What is known of the connection, if connections are tracked.
+    pub(super) record: Option<Arc<Record>>,
 }
 
 type Answer<B> = Result<Response<ResponseBody<B>>, Infallible>;
@@ -69,10 +74,15 @@ where
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         self.shared.stats.request();
         let multiplexed = request.version() == Version::HTTP_2;
+        if let Some(record) = &self.record {
+            record.request();
+        }
+        let span = trace::of_server(&request, &self.peer, || self.watch.upgrade());
         let in_flight = self.gauge.request(multiplexed);
+        let mut under_way = UnderWay::new(in_flight, &self.shared.stats, request.method(), span.clone());
         let limit = self.shared.limits.body;
         if limit.is_some_and(|limit| request.body().size_hint().lower() > limit) {
-            return Box::pin(refuse(request, in_flight));
+            return Box::pin(refuse(request, under_way));
         }
         let tunnel = multiplexed && request.method() == Method::CONNECT;
         let mut request = request.map(|body| RequestBody::new(body, limit));
@@ -82,34 +92,37 @@ where
         request.extensions_mut().insert(self.peer);
         let exceeded = request.body().exceeded();
         let shared = Arc::clone(&self.shared);
-        Box::pin(async move {
+        let handling = async move {
             // Within the async block, so that a panic of `call` itself is caught too.
             let handled = AssertUnwindSafe(async { shared.service.call(request).await }).catch_unwind().await;
             if exceeded.load(Ordering::Relaxed) {
-                return Ok(too_large(in_flight));
+                return Ok(too_large(under_way));
             }
             Ok(match handled {
                 Ok(Ok(response)) => {
+                    under_way.answered(response.status());
                     if tunnel && response.status().is_success() {
-                        in_flight.forever();
+                        under_way.forever();
                     }
-                    response.map(|body| ResponseBody::handler(body, in_flight))
+                    response.map(|body| ResponseBody::handler(body, under_way))
                 }
                 Ok(Err(error)) => {
                     tracing::error!(error = error.into(), "the handler failed");
-                    failed(in_flight)
+                    failed(under_way)
                 }
                 Err(panic) => {
                     tracing::error!(message = panic_text(&*panic), "the handler panicked");
-                    failed(in_flight)
+                    failed(under_way)
                 }
             })
-        })
+        };
+        // Two futures of different size, so that who has nobody listening doesn't carry a span along.
+        if span.is_disabled() { Box::pin(handling) } else { Box::pin(handling.instrument(span)) }
     }
 }
 
 /// Answers a request whose body is announced to be too long.
-async fn refuse<B>(request: Request<Incoming>, in_flight: InFlight) -> Answer<B> {
+async fn refuse<B>(request: Request<Incoming>, under_way: UnderWay) -> Answer<B> {
     // A client that waits for "100 Continue" sends nothing if it is told no.
     if !request.headers().contains_key(header::EXPECT) {
         let mut body = request.into_body();
@@ -123,19 +136,20 @@ async fn refuse<B>(request: Request<Incoming>, in_flight: InFlight) -> Answer<B>
         })
         .await;
     }
-    Ok(too_large(in_flight))
+    Ok(too_large(under_way))
 }
 
-fn too_large<B>(in_flight: InFlight) -> Response<ResponseBody<B>> {
-    own(StatusCode::PAYLOAD_TOO_LARGE, "The request's body is longer than this server allows.\n", in_flight)
+fn too_large<B>(under_way: UnderWay) -> Response<ResponseBody<B>> {
+    own(StatusCode::PAYLOAD_TOO_LARGE, "The request's body is longer than this server allows.\n", under_way)
 }
 
-fn failed<B>(in_flight: InFlight) -> Response<ResponseBody<B>> {
-    own(StatusCode::INTERNAL_SERVER_ERROR, "The server failed to answer this request.\n", in_flight)
+fn failed<B>(under_way: UnderWay) -> Response<ResponseBody<B>> {
+    own(StatusCode::INTERNAL_SERVER_ERROR, "The server failed to answer this request.\n", under_way)
 }
 
-fn own<B>(status: StatusCode, text: &'static str, in_flight: InFlight) -> Response<ResponseBody<B>> {
-    let mut response = Response::new(ResponseBody::own(text, in_flight));
+fn own<B>(status: StatusCode, text: &'static str, mut under_way: UnderWay) -> Response<ResponseBody<B>> {
+    under_way.answered(status);
+    let mut response = Response::new(ResponseBody::own(text, under_way));
     *response.status_mut() = status;
     let plain = HeaderValue::from_static("text/plain; charset=utf-8");
     response.headers_mut().insert(header::CONTENT_TYPE, plain);

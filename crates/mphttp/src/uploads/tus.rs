@@ -97,6 +97,8 @@ pub(super) async fn create(
         Ok((id, info))
     })
     .await?;
+    // Its name is not told: who knows that may write to it.
+    tracing::debug!(length, "an upload has begun");
     let mut response = empty(StatusCode::CREATED);
     if along && length > 0 {
         let held = uploads.locks.take(id).await.ok_or_else(locked)?;
@@ -150,6 +152,7 @@ pub(super) async fn append(
     if at != offset {
         return Err(Refusal::new(StatusCode::CONFLICT, format!("The upload is at {offset}, not at {at}.")));
     }
+    tracing::debug!(offset, length = info.length, "an upload goes on");
     let chunk = Chunk { id, info, offset, checksum, anew: false };
     let offset = chunk.take(uploads, held, body.take().unwrap_or_default()).await?;
     let mut response = empty(StatusCode::NO_CONTENT);
@@ -241,11 +244,14 @@ impl Chunk {
 
 async fn finish(uploads: &Uploads, held: Held, id: Id, info: Info) -> Result<(), Refusal> {
     let (store, overwrite) = (uploads.store.clone(), uploads.options.overwrite);
+    let length = info.length;
     blocking(move || {
         let _held = held;
         store.finish(id, info, overwrite)
     })
-    .await
+    .await?;
+    tracing::info!(length, "an upload is whole");
+    Ok(())
 }
 
 async fn find(uploads: &Uploads, id: Id) -> Result<(Info, u64), Refusal> {

@@ -149,6 +149,10 @@ impl Keeper {
         let mut outcome = Outcome { plan, failures: Vec::new() };
         for change in changes {
             let result = self.apply(&change);
+            match &result {
+                Ok(()) => tracing::info!(%change, "changed"),
+                Err(error) => tracing::warn!(%change, %error, "could not be changed"),
+            }
             self.record();
             outcome.plan.changes.push(change.clone());
             if let Err(error) = result {

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::net::SocketAddr;
 
 use mptcp_socket::{Path, name_interfaces};
 use netlink_packet_core::NLM_F_DUMP;
@@ -59,6 +60,19 @@ impl Reader {
             connection.processes.sort();
         }
         Ok(Connections { connections, processes_hidden, incomplete })
+    }
+
+    /// The addresses, local and remote, of subflows that either side wants used only when no other works
+    /// ([`Subflow::is_backup`]). One of the kernel's tables, and no look at processes: for those that ask often.
+    ///
+    /// # Errors
+    /// As for [`Reader::read`].
+    pub fn backups(&mut self) -> Result<Vec<(SocketAddr, SocketAddr)>, Error> {
+        let is_backup = |socket: &Socket| {
+            socket.subflow.is_some_and(|subflow| subflow.flags.backup_local || subflow.flags.backup_remote)
+        };
+        let sockets = self.dump(IPPROTO_TCP)?.into_iter();
+        Ok(sockets.filter(is_backup).map(|socket| (socket.local, socket.remote)).collect())
     }
 
     fn dump(&mut self, protocol: u32) -> Result<Vec<Socket>, Error> {

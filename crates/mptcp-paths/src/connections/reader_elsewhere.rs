@@ -1,6 +1,6 @@
 //! The reader of systems that have no sock_diag: it can't be opened, so nothing else can be called.
 
-use std::convert::Infallible;
+use std::{convert::Infallible, net::SocketAddr};
 
 use super::Connections;
 use crate::Error;
@@ -23,6 +23,14 @@ impl Reader {
     /// # Errors
     /// None can arise: there is no value to call this on.
     pub fn read(&mut self) -> Result<Connections, Error> {
+        match self.0 {}
+    }
+
+    /// The addresses of backup subflows.
+    ///
+    /// # Errors
+    /// None can arise: there is no value to call this on.
+    pub fn backups(&mut self) -> Result<Vec<(SocketAddr, SocketAddr)>, Error> {
         match self.0 {}
     }
 }

@@ -251,6 +251,14 @@ impl Connect {
                     Protocol::Tcp | Protocol::MptcpOnly => Approach::Plain,
                     Protocol::Mptcp => self.memory.approach(address, way.as_deref()),
                 };
+                if matches!(approach, Approach::TcpOnly | Approach::Retest) {
+                    tracing::debug!(
+                        %address,
+                        interface = way.as_deref(),
+                        retest = approach == Approach::Retest,
+                        "the way there is known not to bear Multipath TCP"
+                    );
+                }
                 targets.push(Target { address, via: way.is_some().then_some(index), approach });
             }
         }
@@ -267,6 +275,7 @@ impl Connect {
             Kind::Wanted => self.protocol,
             Kind::PlainTcp => Protocol::Tcp,
         };
+        tracing::debug!(address = %target.address, %protocol, interface = self.way(target), "trying");
         let (socket, no_mptcp) =
             sys::stream_socket(Domain::for_address(target.address), protocol, Blocking::No)?;
         if let (Protocol::MptcpOnly, Some(reason)) = (self.protocol, no_mptcp) {
@@ -350,6 +359,14 @@ impl Connect {
         if !origin.began_as_mptcp() {
             self.options.reapply(socket, &mut unfinished.refused);
         }
+        let began = origin.began();
+        tracing::info!(
+            address = %target.address,
+            protocol = began.as_str(),
+            why_tcp = began.reason().map(Reason::as_str),
+            interface = self.way(target),
+            "connected"
+        );
         (origin, unfinished.refused)
     }
 
@@ -388,6 +405,8 @@ impl Failures {
         plan.failed(id, now, if reset { Failure::Reset } else { Failure::Other });
         let mptcp = kind == Kind::Wanted && protocol.wants_mptcp();
         let address = target.address;
+        let protocol = if mptcp { protocol } else { Protocol::Tcp };
+        tracing::debug!(%address, %protocol, after = ?now, error = %source, "failed");
         self.0.push(AttemptError { address, mptcp, started: plan.started(id), source });
     }
 

@@ -1,0 +1,55 @@
+//! A request under way, from its head to the end of its answer: for the connection's time limits, the counters and the
+//! request's span.
+
+use std::time::Instant;
+
+use http::{Method, StatusCode};
+use tracing::Span;
+
+use super::{
+    gauge::InFlight,
+    stats::{MethodIndex, Stats},
+};
+
+/// Counted as over when it is dropped.
+#[derive(Debug)]
+pub(super) struct UnderWay {
+    in_flight: InFlight,
+    stats: Stats,
+    begun: Instant,
+    method: MethodIndex,
+    status: Option<StatusCode>,
+    span: Span,
+}
+
+impl UnderWay {
+    /// A request whose head has arrived.
+    pub(super) fn new(in_flight: InFlight, stats: &Stats, method: &Method, span: Span) -> Self {
+        let method = MethodIndex::from(method);
+        Self { in_flight, stats: stats.clone(), begun: Instant::now(), method, status: None, span }
+    }
+
+    /// The head of the answer is known.
+    pub(super) fn answered(&mut self, status: StatusCode) {
+        self.status = Some(status);
+    }
+
+    /// See [`InFlight::forever`].
+    pub(super) fn forever(&self) {
+        self.in_flight.forever();
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        let took = self.begun.elapsed();
+        self.stats.finished(self.method, self.status, took);
+        let status = self.status.map(|status| status.as_u16());
+        tracing::debug!(parent: &self.span, status, seconds = took.as_secs_f64(), "answered");
+        if let Some(status) = status
+            && !self.span.is_disabled()
+        {
+            self.span.record("http.response.status_code", status);
+        }
+    }
+}
