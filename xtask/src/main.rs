@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 
 mod bench;
 mod command;
+mod pool;
 mod prerequisites;
 mod python;
 mod steps;

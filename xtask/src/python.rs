@@ -7,11 +7,18 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::command::{cargo, command, output, root, run as run_command, target_dir};
-use crate::steps::{Options, keep_going};
+use crate::command::{command, output, root, run as run_command, target_dir};
+use crate::pool::{self, Program};
+use crate::steps::Options;
 
 /// Where requirements are pinned.
 const REQUIREMENTS: &str = "python/tests/requirements";
+
+/// The tests' source, as the pool of test programs names it.
+pub const TESTS: &str = "crates/mphttp-python/tests/python/main.rs";
+
+/// In how many parts they run: more than run at a time, so that a long test at an end holds up less.
+const PARTS: usize = 4;
 
 /// What is said where there is no Python.
 const NONE: &str = "no CPython 3.10 or newer with venv: apt-get install python3 python3-venv";
@@ -60,10 +67,19 @@ pub fn run(options: Options) -> Result<Option<String>> {
 
     let file = base.join("environments.json");
     fs::write(&file, described(&environments, &libraries, &niquests)?).context("can't write to target/")?;
-    let mut tests = cargo();
-    tests.env("MPHTTP_PYTHON_ENVIRONMENTS", &file);
-    tests.args(["test", "--package", "mphttp-python", "--all-features", "--locked", "--test", "python"]);
-    run_command(keep_going(&mut tests, options))?;
+    let built = pool::build()?;
+    let tests =
+        built.iter().find(|program| program.title == TESTS).context("the package's tests are gone")?;
+    let part = |number: usize| Program {
+        title: format!("{TESTS}, part {number} of {PARTS}"),
+        path: tests.path.clone(),
+        folder: tests.folder.clone(),
+        environment: vec![
+            ("MPHTTP_PYTHON_ENVIRONMENTS".into(), file.display().to_string()),
+            ("MPHTTP_PYTHON_PART".into(), format!("{number}/{PARTS}")),
+        ],
+    };
+    pool::run((1..=PARTS).map(part).collect(), options.keep_going)?;
 
     let versions: Vec<String> = pythons.iter().map(Python::name).collect();
     let without: Vec<String> = pythons.iter().filter(|python| !python.suites).map(Python::name).collect();

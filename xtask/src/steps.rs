@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 
 use crate::command::{cargo, command, output, run, target_dir};
 use crate::prerequisites::{C_COMPILER, CHROMIUM, CLIPPY, CURL, IP, PYTHON, Program, RUSTFMT};
-use crate::python;
+use crate::{pool, python};
 
 /// What is said of the whole run, for steps that can heed it.
 #[derive(Clone, Copy)]
@@ -103,19 +103,12 @@ fn portability(options: Options) -> Result<Option<String>> {
 }
 
 fn test(options: Options) -> Result<Option<String>> {
-    // `--tests` is everything but the documentation's examples, which another step runs; the Python package's need what
-    // its own step makes.
-    let mut tests = cargo();
-    tests.args([
-        "test",
-        "--workspace",
-        "--exclude",
-        "mphttp-python",
-        "--all-features",
-        "--locked",
-        "--tests",
-    ]);
-    run(keep_going(&mut tests, options))?;
+    // Everything but the documentation's examples and the Python package's tests, which other steps run.
+    let mut programs = pool::build()?;
+    programs.retain(|program| program.title != python::TESTS);
+    // The longest first, so that none is left alone at the end: those with a lab, which have a program for a topic.
+    programs.sort_by_key(|program| !program.title.contains("/tests/"));
+    pool::run(programs, options.keep_going)?;
     Ok(None)
 }
 

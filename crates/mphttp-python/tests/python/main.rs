@@ -29,6 +29,13 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    let part = match Part::of_environment() {
+        Ok(part) => part,
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::FAILURE;
+        }
+    };
     // Not a skip: without a lab nothing below can be shown.
     if let Err(error) = netlab::enter() {
         eprintln!("no lab: {error}");
@@ -36,12 +43,11 @@ fn main() -> ExitCode {
     }
     arguments.test_threads = Some(1);
     let mut trials = Vec::new();
-    for test in environments::trials(&environments)
+    let tests = environments::trials(&environments)
         .into_iter()
         .chain(suites::trials(&environments))
-        .chain(links::trials(&environments))
-    {
-        let (name, run) = test;
+        .chain(links::trials(&environments));
+    for (name, run) in part.of(tests) {
         trials.push(Trial::test(name, move || {
             // A panic is this test's failure, not the end of the run.
             std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).map_err(|_| Failed::from("see above"))
@@ -52,3 +58,25 @@ fn main() -> ExitCode {
 
 /// A test: its name, and what it does.
 type Test = (String, Box<dyn FnOnce() + Send>);
+
+/// One of several parts, for whoever runs them side by side: `MPHTTP_PYTHON_PART=2/4`. All of it if nothing is said.
+struct Part {
+    number: usize,
+    parts: usize,
+}
+
+impl Part {
+    fn of_environment() -> Result<Self, String> {
+        let Ok(said) = std::env::var("MPHTTP_PYTHON_PART") else { return Ok(Self { number: 1, parts: 1 }) };
+        let parsed = said.split_once('/').and_then(|(number, parts)| {
+            Some(Self { number: number.parse().ok()?, parts: parts.parse().ok()? })
+        });
+        parsed
+            .filter(|part| (1..=part.parts).contains(&part.number))
+            .ok_or_else(|| format!("MPHTTP_PYTHON_PART is {said}; it is to be like 2/4"))
+    }
+
+    fn of(&self, tests: impl Iterator<Item = Test>) -> impl Iterator<Item = Test> {
+        tests.skip(self.number - 1).step_by(self.parts)
+    }
+}
