@@ -3,6 +3,7 @@
 use std::{
     convert::Infallible,
     net::{IpAddr, SocketAddr},
+    num::NonZeroUsize,
     path::PathBuf,
     sync::Arc,
 };
@@ -125,12 +126,15 @@ pub fn run(args: ServeArgs) -> anyhow::Result<()> {
     if !args.quiet {
         banner(&files, &listening, local, tls.as_ref(), uploads.is_some(), &seen);
     }
-    let mut server = seen.attach(Server::new(listening).max_connections(args.max_connections));
+    let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    let server = Server::new(listening).max_connections(args.max_connections).threads(threads);
+    let mut server = seen.attach(server);
     if let Some(tls) = tls {
         server = server.tls(tls);
     }
     let site = Arc::new(Site { files, uploads, check: !args.no_check, log: seen.log() });
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+    // For all but the connections, which have threads of their own.
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("can't start the runtime")?;

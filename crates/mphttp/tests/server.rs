@@ -6,6 +6,9 @@
     reason = "these are tests, helpers included"
 )]
 
+#[path = "server/threads.rs"]
+mod threads;
+
 use std::{
     convert::Infallible,
     future::Future,

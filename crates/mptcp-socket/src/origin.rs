@@ -53,7 +53,8 @@ impl Origin {
             // accept() gives a TCP socket for a client that asked for TCP, at no cost to either.
             (_, None) => Some(Reason::Client),
         };
-        let began_as_mptcp = speaks_mptcp(socket);
+        // A TCP listener accepts nothing else: one system call less for each connection.
+        let began_as_mptcp = listener_reason.is_none() && speaks_mptcp(socket);
         Self { side: Side::Server, no_mptcp, began_as_mptcp, host_blackhole: false }
     }
 

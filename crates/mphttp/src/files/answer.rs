@@ -167,8 +167,10 @@ impl Store for Kept<'_> {
         if self.0.kept.is_empty() {
             return Err(Refusal::Later);
         }
+        let state =
+            if self.0.kept.has(path) { self.0.root.state_of_kept(path) } else { self.0.root.state(path) };
         // What isn't there is for the disk to say as well.
-        self.0.root.state(path).map_err(|_| {
+        state.map_err(|_| {
             self.0.kept.forget(path);
             Refusal::Later
         })
@@ -195,7 +197,7 @@ impl Store for Kept<'_> {
     }
 
     fn body(&self, opened: &Opened, parts: Vec<Part>) -> io::Result<Body> {
-        Ok(Body::from_open(&opened.file, parts))
+        Ok(Body::from_open(opened, parts))
     }
 }
 

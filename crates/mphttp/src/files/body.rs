@@ -13,6 +13,8 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use tokio::task::{JoinHandle, spawn_blocking};
 
+#[cfg(target_os = "linux")]
+use super::opened::Opened;
 use super::platform;
 
 /// What is read from a file at a time, in bytes. With one chunk read ahead, a slow client holds two of them.
@@ -52,6 +54,8 @@ struct Reader {
     /// Bytes that the client has yet to get.
     remaining: u64,
     next: Option<Next>,
+    /// See [`Opened::memory`]; not where it was not asked for.
+    memory: bool,
 }
 
 #[derive(Debug)]
@@ -83,14 +87,16 @@ impl Body {
 
     /// Parts of a file of which nothing is read yet but what is in memory: it doesn't block.
     #[cfg(target_os = "linux")]
-    pub(super) fn from_open(file: &Arc<File>, parts: Vec<Part>) -> Self {
+    pub(super) fn from_open(opened: &Opened, parts: Vec<Part>) -> Self {
         if let [Part::File(range)] = &parts[..]
             && range.end.saturating_sub(range.start) <= SMALL
-            && let Some(bytes) = platform::read_in_memory(file, range)
+            && let Some(bytes) = platform::read_in_memory(&opened.file, range, opened.memory)
         {
             return Body(Content::Full(bytes.into()));
         }
-        Body(Content::File(Box::new(Reader::new(Arc::clone(file), parts))))
+        let mut reader = Reader::new(Arc::clone(&opened.file), parts);
+        reader.memory = opened.memory;
+        Body(Content::File(Box::new(reader)))
     }
 
     /// Bytes that are still to come.
@@ -125,7 +131,7 @@ enum Step {
 impl Reader {
     fn new(file: Arc<File>, parts: Vec<Part>) -> Self {
         let remaining = length(&parts);
-        Self { file, parts: parts.into(), remaining, next: None }
+        Self { file, parts: parts.into(), remaining, next: None, memory: false }
     }
 
     /// Takes the next piece, of a chunk at most, off the parts.
@@ -149,7 +155,7 @@ impl Reader {
         self.next = self.step().map(|step| match step {
             Step::Bytes(bytes) => Next::Ready(bytes),
             // What is in memory is read here, without the way to another thread and back.
-            Step::Read(range) => match platform::read_in_memory(&self.file, &range) {
+            Step::Read(range) => match platform::read_in_memory(&self.file, &range, self.memory) {
                 Some(bytes) => Next::Ready(bytes.into()),
                 None => {
                     let file = Arc::clone(&self.file);
@@ -233,6 +239,12 @@ mod tests {
         file
     }
 
+    #[cfg(target_os = "linux")]
+    fn opened(file: File) -> Opened {
+        let meta = file.metadata().unwrap();
+        Opened::new(file, &meta, std::path::Path::new("file"), None, std::time::SystemTime::now()).unwrap()
+    }
+
     #[tokio::test]
     async fn parts_come_in_order_and_in_chunks() {
         let content: Vec<u8> = (0..3 * CHUNK + 5).map(|n| (n % 251) as u8).collect();
@@ -265,9 +277,9 @@ mod tests {
     async fn what_is_not_in_memory_comes_from_the_disk() {
         let content: Vec<u8> = (0..3 * CHUNK + 5).map(|n| (n % 251) as u8).collect();
         let size = content.len() as u64;
-        let file = Arc::new(file_of(&content));
-        file.sync_all().unwrap();
-        let evict = || rustix::fs::fadvise(&*file, 0, None, rustix::fs::Advice::DontNeed).unwrap();
+        let file = opened(file_of(&content));
+        file.file.sync_all().unwrap();
+        let evict = || rustix::fs::fadvise(&*file.file, 0, None, rustix::fs::Advice::DontNeed).unwrap();
         for range in [0..size, 5..SMALL, 0..size - 1] {
             evict();
             let body = Body::from_open(&file, vec![Part::File(range.clone())]);
@@ -279,7 +291,7 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[tokio::test]
     async fn what_is_in_memory_comes_at_once() {
-        let file = Arc::new(file_of(&vec![7; CHUNK as usize * 2]));
+        let file = opened(file_of(&vec![7; CHUNK as usize * 2]));
         let small = Body::from_open(&file, vec![Part::File(1..SMALL)]);
         assert!(matches!(small.0, Content::Full(bytes) if bytes.len() as u64 == SMALL - 1));
         let mut large = Body::from_open(&file, vec![Part::File(0..CHUNK * 2)]);

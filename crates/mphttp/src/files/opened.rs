@@ -24,6 +24,9 @@ pub(super) struct Opened {
     pub(super) content_type: HeaderValue,
     pub(super) coding: Option<Coding>,
     pub(super) validators: Validators,
+    /// Its file system is memory and nothing else.
+    #[cfg(target_os = "linux")]
+    pub(super) memory: bool,
 }
 
 impl Opened {
@@ -35,7 +38,11 @@ impl Opened {
         coding: Option<Coding>,
         now: SystemTime,
     ) -> io::Result<Self> {
+        #[cfg(target_os = "linux")]
+        let memory = matches!(super::platform::file_system(&file), Some(TMPFS | RAMFS));
         Ok(Self {
+            #[cfg(target_os = "linux")]
+            memory,
             file: Arc::new(file),
             size: meta.len(),
             content_type: content_type(path)?,
@@ -44,6 +51,12 @@ impl Opened {
         })
     }
 }
+
+/// File systems in memory (linux/magic.h).
+#[cfg(target_os = "linux")]
+const TMPFS: u32 = 0x0102_1994;
+#[cfg(target_os = "linux")]
+const RAMFS: u32 = 0x8584_58f6;
 
 fn content_type(path: &Path) -> io::Result<HeaderValue> {
     let guess = mime_guess::from_path(path).first_raw().unwrap_or("application/octet-stream");
@@ -129,6 +142,11 @@ mod kept {
             }
             entry.used.store(self.now(), Relaxed);
             (entry.opened.coding == coding).then(|| Arc::clone(&entry.opened))
+        }
+
+        /// Whether a file is open, in whatever state.
+        pub(in super::super) fn has(&self, path: &Path) -> bool {
+            self.files.read().unwrap_or_else(PoisonError::into_inner).contains_key(path)
         }
 
         /// Whether there is nothing to find.

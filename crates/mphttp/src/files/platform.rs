@@ -66,29 +66,25 @@ mod unix {
 
     /// A part of a file, if the kernel has it in memory: never waits for a disk. `None` where it would, where the file
     /// system can't say (preadv2(2), `RWF_NOWAIT`), and at an error, which reading in the ordinary way will give again.
+    /// tmpfs and ramfs don't know the flag: of their files it is to be said that they are in `memory`.
     #[cfg(target_os = "linux")]
-    pub(in super::super) fn read_in_memory(file: &File, range: &std::ops::Range<u64>) -> Option<Vec<u8>> {
+    pub(in super::super) fn read_in_memory(
+        file: &File,
+        range: &std::ops::Range<u64>,
+        memory: bool,
+    ) -> Option<Vec<u8>> {
         let len = usize::try_from(range.end.checked_sub(range.start)?).ok()?;
-        let mut buffer = vec![0; len];
-        match read_now(file, range.start, &mut buffer) {
-            Ok(read) if read == len => Some(buffer),
-            outcome if is_memory(file, outcome) => {
-                read_at(file, range.start, len).ok().filter(|read| read.len() == len)
-            }
-            _ => None,
+        if memory {
+            return read_at(file, range.start, len).ok().filter(|read| read.len() == len);
         }
+        let mut buffer = vec![0; len];
+        (read_now(file, range.start, &mut buffer) == Ok(len)).then_some(buffer)
     }
 
     #[cfg(target_os = "linux")]
     fn read_now(file: &File, offset: u64, buffer: &mut [u8]) -> rustix::io::Result<usize> {
         let mut into = [io::IoSliceMut::new(buffer)];
         rustix::io::preadv2(file, &mut into, offset, rustix::io::ReadWriteFlags::NOWAIT)
-    }
-
-    /// Whether a file is in memory by nature: tmpfs and ramfs (linux/magic.h) don't know the flag.
-    #[cfg(target_os = "linux")]
-    fn is_memory(file: &File, outcome: rustix::io::Result<usize>) -> bool {
-        outcome == Err(Errno::OPNOTSUPP) && matches!(file_system(file), Some(0x0102_1994 | 0x8584_58f6))
     }
 
     /// What kind of file system a file is on: the kernel's magic number (statfs(2)).
@@ -99,7 +95,7 @@ mod unix {
     }
 
     #[cfg(not(target_os = "linux"))]
-    pub(in super::super) fn read_in_memory(_: &File, _: &std::ops::Range<u64>) -> Option<Vec<u8>> {
+    pub(in super::super) fn read_in_memory(_: &File, _: &std::ops::Range<u64>, _: bool) -> Option<Vec<u8>> {
         None
     }
 
@@ -173,7 +169,7 @@ mod portable {
         Ok(buffer)
     }
 
-    pub(in super::super) fn read_in_memory(_: &File, _: &std::ops::Range<u64>) -> Option<Vec<u8>> {
+    pub(in super::super) fn read_in_memory(_: &File, _: &std::ops::Range<u64>, _: bool) -> Option<Vec<u8>> {
         None
     }
 

@@ -100,14 +100,8 @@ impl Root {
     /// What a name leads to, by the same rules as [`Root::stat`], if the kernel has all of the way in memory: never waits
     /// for a disk or another host (openat2(2), `RESOLVE_CACHED`, Linux 5.12; before: always an error).
     #[cfg(target_os = "linux")]
-    #[allow(
-        clippy::unnecessary_cast,
-        clippy::cast_lossless,
-        clippy::cast_possible_wrap,
-        reason = "the types differ between architectures, the values fit"
-    )]
     pub(super) fn state(&self, path: &Path) -> io::Result<(Stat, State)> {
-        use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, openat2};
+        use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, fstat, openat2};
         let flags = OFlags::PATH | OFlags::CLOEXEC;
         let found = if self.outside {
             openat2(CWD, self.path.join(path), flags, Mode::empty(), ResolveFlags::CACHED)?
@@ -115,19 +109,23 @@ impl Root {
             let confined = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS | ResolveFlags::CACHED;
             openat2(&*self.dir, or_dot(path), flags, Mode::empty(), confined)?
         };
-        let stat = fstat(&found)?;
-        let kind = match FileType::from_raw_mode(stat.st_mode) {
-            FileType::RegularFile => Kind::File,
-            FileType::Directory => Kind::Directory,
-            _ => Kind::Other,
-        };
-        let size = u64::try_from(stat.st_size).unwrap_or_default();
-        let modified = (stat.st_mtime as i64, stat.st_mtime_nsec as i64);
-        let changed = (stat.st_ctime as i64, stat.st_ctime_nsec as i64);
-        let (device, inode) = (stat.st_dev as u64, stat.st_ino as u64);
-        let state = State { device, inode, size, modified, changed };
-        let time = u64::try_from(modified.0).ok().map(Duration::from_secs);
-        Ok((Stat { kind, size, modified: time.map(|time| UNIX_EPOCH + time) }, state))
+        Ok(told(&fstat(&found)?))
+    }
+
+    /// As [`Root::state`], for a name whose file is open; for one that lies directly in the root in one system call instead of
+    /// three. No way leads out of the root there but a symbolic link, which is not followed, and the open file keeps its name
+    /// in memory, so that this waits for a disk at most when the name was given to another file.
+    #[cfg(target_os = "linux")]
+    pub(super) fn state_of_kept(&self, path: &Path) -> io::Result<(Stat, State)> {
+        use std::path::Component;
+        let mut components = path.components();
+        if let (Some(Component::Normal(name)), None) = (components.next(), components.next()) {
+            let stat = rustix::fs::statat(&*self.dir, name, rustix::fs::AtFlags::SYMLINK_NOFOLLOW)?;
+            if !rustix::fs::FileType::from_raw_mode(stat.st_mode).is_symlink() {
+                return Ok(told(&stat));
+            }
+        }
+        self.state(path)
     }
 
     /// Opens for reading, without ever blocking.
@@ -188,6 +186,30 @@ impl Root {
         let real = fs::canonicalize(self.path.join(path)).ok()?;
         real.strip_prefix(&self.path).ok().map(Path::to_owned)
     }
+}
+
+/// What the kernel told of a file.
+#[cfg(target_os = "linux")]
+#[allow(
+    clippy::unnecessary_cast,
+    clippy::cast_lossless,
+    clippy::cast_possible_wrap,
+    reason = "the types differ between architectures, the values fit"
+)]
+fn told(stat: &rustix::fs::Stat) -> (Stat, State) {
+    use rustix::fs::FileType;
+    let kind = match FileType::from_raw_mode(stat.st_mode) {
+        FileType::RegularFile => Kind::File,
+        FileType::Directory => Kind::Directory,
+        _ => Kind::Other,
+    };
+    let size = u64::try_from(stat.st_size).unwrap_or_default();
+    let modified = (stat.st_mtime as i64, stat.st_mtime_nsec as i64);
+    let changed = (stat.st_ctime as i64, stat.st_ctime_nsec as i64);
+    let (device, inode) = (stat.st_dev as u64, stat.st_ino as u64);
+    let time = u64::try_from(modified.0).ok().map(Duration::from_secs);
+    let state = State { device, inode, size, modified, changed };
+    (Stat { kind, size, modified: time.map(|time| UNIX_EPOCH + time) }, state)
 }
 
 fn or_dot(path: &Path) -> &Path {

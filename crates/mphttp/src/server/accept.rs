@@ -1,6 +1,16 @@
 //! The accept loop, and which errors of `accept(2)` concern one client, which pass by, and which end it.
 
-use std::{future::Future, io, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    io,
+    net::SocketAddr,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -15,26 +25,66 @@ use super::stats::Stats;
 const FIRST_WAIT: Duration = Duration::from_millis(10);
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
+/// How many connections may be open, for all who accept them.
+#[derive(Clone, Debug)]
+pub(super) struct Slots(Arc<Limit>);
+
+#[derive(Debug)]
+struct Limit {
+    free: Arc<Semaphore>,
+    /// Who has a slot, but no connection for it yet.
+    ready: AtomicUsize,
+    told: AtomicBool,
+}
+
+impl Slots {
+    pub(super) fn new(connections: usize) -> Self {
+        let free = Arc::new(Semaphore::new(connections));
+        Self(Arc::new(Limit { free, ready: AtomicUsize::new(0), told: AtomicBool::new(false) }))
+    }
+
+    async fn take(&self) -> io::Result<(OwnedSemaphorePermit, Ready<'_>)> {
+        let limit = &*self.0;
+        let slot = if let Ok(slot) = Arc::clone(&limit.free).try_acquire_owned() {
+            if limit.free.available_permits() > 0 {
+                limit.told.store(false, Ordering::Relaxed);
+            }
+            slot
+        } else {
+            if limit.ready.load(Ordering::Relaxed) == 0 && !limit.told.swap(true, Ordering::Relaxed) {
+                tracing::warn!(
+                    "as many connections are open as are allowed: further clients wait in the backlog"
+                );
+            }
+            Arc::clone(&limit.free).acquire_owned().await.map_err(io::Error::other)?
+        };
+        limit.ready.fetch_add(1, Ordering::Relaxed);
+        Ok((slot, Ready(limit)))
+    }
+}
+
+/// Counts somebody as ready to accept.
+struct Ready<'a>(&'a Limit);
+
+impl Drop for Ready<'_> {
+    fn drop(&mut self) {
+        self.0.ready.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// Hands each connection, with its slot, to `serve`, until `shutdown` completes or the listener breaks.
 pub(super) async fn run(
     listener: &TcpListener,
-    slots: &Arc<Semaphore>,
+    slots: &Slots,
     stats: &Stats,
     mut shutdown: Pin<&mut impl Future<Output = ()>>,
     mut serve: impl FnMut(TcpStream, SocketAddr, OwnedSemaphorePermit),
 ) -> io::Result<()> {
     let mut wait = None;
-    let mut full = false;
     loop {
-        if slots.available_permits() == 0 && !full {
-            full = true;
-            tracing::warn!(
-                "as many connections are open as are allowed: further clients wait in the backlog"
-            );
-        }
         // First the slot, then the connection: who can't be served yet waits in the kernel's queue.
         let accepted = async {
-            let slot = Arc::clone(slots).acquire_owned().await.map_err(io::Error::other)?;
+            let (slot, _ready) = slots.take().await?;
             listener.accept().await.map(|(stream, remote)| (stream, remote, slot))
         };
         let accepted = select! {
@@ -45,7 +95,6 @@ pub(super) async fn run(
         let error = match accepted {
             Ok((stream, remote, slot)) => {
                 wait = None;
-                full &= slots.available_permits() == 0;
                 serve(stream, remote, slot);
                 continue;
             }
@@ -129,5 +178,22 @@ mod tests {
             assert_eq!(of(errno), Trouble::Passing, "errno {errno}");
         }
         assert_eq!(of(EINVAL), Trouble::Listener);
+    }
+
+    /// What the server counts on where it doesn't set the option on each connection.
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn connections_have_nodelay_from_their_listener() {
+        use mptcp_socket::{Connect, Listen, Protocol};
+        for listener in [Protocol::Tcp, Protocol::Mptcp] {
+            let listening = Listen::new(listener).bind("127.0.0.1:0".parse().unwrap()).unwrap();
+            socket2::SockRef::from(&listening).set_tcp_nodelay(true).unwrap();
+            let address = listening.local_addr().unwrap();
+            for client in [Protocol::Tcp, Protocol::Mptcp] {
+                let _client = Connect::new(client).to(&[address]).unwrap();
+                let (accepted, _) = listening.accept().unwrap();
+                assert!(accepted.get_ref().nodelay().unwrap(), "{listener} {client}");
+            }
+        }
     }
 }

@@ -40,6 +40,8 @@ pub(super) struct Shared<S> {
     pub(super) accepts: Accepts,
     pub(super) acceptor: Option<TlsAcceptor>,
     pub(super) http: auto::Builder<TokioExecutor>,
+    /// Whether connections have `TCP_NODELAY` from their listener.
+    pub(super) nodelay: bool,
     pub(super) limits: Limits,
     pub(super) stats: Stats,
     pub(super) told: Told,
@@ -61,8 +63,10 @@ pub(super) async fn serve<S, B>(
 {
     let mut open = shared.stats.connection();
     let Ok(local) = stream.local_addr() else { return };
-    // Best effort: a connection without it works, only with more delay.
-    let _ = stream.set_nodelay(true);
+    if !shared.nodelay {
+        // Best effort: a connection without it works, only with more delay.
+        let _ = stream.set_nodelay(true);
+    }
     let _ = shared.accepts.set_options(&stream);
     let origin = shared.accepts.origin(&stream);
     let began = origin.began();

@@ -33,8 +33,9 @@ mod refused;
 mod request;
 mod stats;
 mod under_way;
+mod workers;
 
-use std::{future::Future, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{future::Future, io, net::SocketAddr, num::NonZeroUsize, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -44,11 +45,8 @@ use hyper_util::{
     server::conn::auto,
 };
 use mptcp_socket::{Listen, Listening, Protocol};
-use tokio::{
-    sync::{Semaphore, watch},
-    task::JoinSet,
-    time::timeout,
-};
+use socket2::SockRef;
+use tokio::sync::{Semaphore, watch};
 
 pub use body::{BodyTooLarge, RequestBody};
 pub use hyper::service::service_fn;
@@ -58,6 +56,7 @@ pub use request::Peer;
 pub use stats::{Counts, Durations, RequestCounts, Sample, SpokenCounts, Stats};
 
 use crate::{BoxError, Error, tls::ServerTls};
+use accept::Slots;
 use connection::Shared;
 use refused::Told;
 
@@ -70,6 +69,7 @@ pub struct Server {
     tls: Option<ServerTls>,
     stats: Stats,
     told: Told,
+    threads: Option<NonZeroUsize>,
 }
 
 #[derive(Clone, Debug)]
@@ -105,7 +105,8 @@ impl Server {
     pub fn new(listening: Listening) -> Self {
         let protocol = listening.protocol();
         let stats = Stats::default();
-        Self { listening, protocol, limits: Limits::default(), tls: None, stats, told: Told::default() }
+        let (limits, told) = (Limits::default(), Told::default());
+        Self { listening, protocol, limits, tls: None, stats, told, threads: None }
     }
 
     /// Serves connections of any listener, such as one that systemd passed; what it speaks is read from it.
@@ -198,6 +199,16 @@ impl Server {
         self
     }
 
+    /// Serves on this many threads, which have a runtime each and share the listener: a connection stays on the thread that
+    /// accepted it. Handlers that never block are served faster so; one that does holds up the other connections of its
+    /// thread. Work of handlers that goes to `tokio::spawn` or `spawn_blocking` stays with the thread too, and ends with the
+    /// server. Default: none, everything runs on the runtime that [`run`](Server::run) is called on.
+    #[must_use]
+    pub fn threads(mut self, threads: NonZeroUsize) -> Self {
+        self.threads = Some(threads);
+        self
+    }
+
     /// The listener's address, with the port that the kernel chose.
     ///
     /// # Errors
@@ -251,37 +262,26 @@ impl Server {
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        let Self { listening, protocol, limits, tls, stats, told } = self;
+        let Self { listening, protocol, limits, tls, stats, told, threads } = self;
         let accepts = listening.accepts().with_protocol(protocol);
-        let listener = listening.into_tokio()?;
         let (stop, stopping) = watch::channel(false);
-        let slots = Arc::new(Semaphore::new(limits.connections));
-        let grace = limits.grace;
+        let slots = Slots::new(limits.connections);
         let shared = Arc::new(Shared {
             service,
             accepts,
             acceptor: tls.map(|tls| tokio_rustls::TlsAcceptor::from(tls.config())),
             http: http_builder(&limits),
+            // Linux hands this on to what is accepted, over TCP and MPTCP; others need not.
+            nodelay: cfg!(target_os = "linux") && SockRef::from(&listening).set_tcp_nodelay(true).is_ok(),
             limits,
             stats,
             told,
             stopping,
         });
-        let mut connections = JoinSet::new();
-        let outcome =
-            accept::run(&listener, &slots, &shared.stats, pin!(shutdown), |stream, remote, slot| {
-                // Reaped here, where the set grows: it never holds more than were open at once.
-                while connections.try_join_next().is_some() {}
-                connections.spawn(connection::serve(stream, remote, Arc::clone(&shared), slot));
-            })
-            .await;
-        drop(listener);
-        stop.send_replace(true);
-        if timeout(grace, async { while connections.join_next().await.is_some() {} }).await.is_err() {
-            tracing::info!(connections = connections.len(), "the grace period is over: closing connections");
-            connections.shutdown().await;
+        match threads {
+            None => workers::here(listening, slots, shared, stop, shutdown).await,
+            Some(threads) => workers::on_threads(threads, listening, slots, shared, stop, shutdown).await,
         }
-        outcome.map_err(Error::Accept)
     }
 }
 

@@ -1,0 +1,157 @@
+//! Where connections are served: on the caller's runtime, or on threads that have a runtime each and share the listener.
+//!
+//! With threads of their own, a connection stays on the thread that accepted it, with its timers, its socket's readiness
+//! and its requests: nothing is woken across threads, and nothing is stolen. Small requests cost a good part of their time
+//! less (docs/benchmarks/serve.md); in return a handler that blocks holds up the other connections of its thread.
+
+use std::{
+    future::Future,
+    io,
+    num::NonZeroUsize,
+    pin::{Pin, pin},
+    sync::Arc,
+    thread,
+};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use hyper::service::Service;
+use mptcp_socket::Listening;
+use tokio::{
+    net::TcpListener,
+    runtime::Builder,
+    select,
+    sync::{mpsc, watch},
+    task::JoinSet,
+    time::timeout,
+};
+
+use super::{
+    RequestBody,
+    accept::{self, Slots},
+    connection::{self, Shared},
+};
+use crate::{BoxError, Error};
+
+/// How many threads wait for disks at most, over all workers.
+const BLOCKING: usize = 512;
+
+/// Serves on the runtime of the caller until `shutdown` completes and the connections have ended.
+pub(super) async fn here<S, B>(
+    listening: Listening,
+    slots: Slots,
+    shared: Arc<Shared<S>>,
+    stop: watch::Sender<bool>,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), Error>
+where
+    S: Service<Request<RequestBody>, Response = Response<B>> + Send + Sync + 'static,
+    S::Future: Send + 'static,
+    S::Error: Into<BoxError> + Send,
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    work(listening.into_tokio()?, &slots, &shared, || _ = stop.send_replace(true), pin!(shutdown)).await
+}
+
+/// Serves on threads until `shutdown` completes, or a thread's listener breaks, and the connections have ended. If the
+/// future is dropped, they end at once, as soon as each thread has seen it.
+pub(super) async fn on_threads<S, B>(
+    threads: NonZeroUsize,
+    listening: Listening,
+    slots: Slots,
+    shared: Arc<Shared<S>>,
+    stop: watch::Sender<bool>,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), Error>
+where
+    S: Service<Request<RequestBody>, Response = Response<B>> + Send + Sync + 'static,
+    S::Future: Send + 'static,
+    S::Error: Into<BoxError> + Send,
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    let listener = listening.into_std();
+    listener.set_nonblocking(true).map_err(Error::Accept)?;
+    let (alive, abandoned) = watch::channel(());
+    let (ended, mut endings) = mpsc::channel(threads.get());
+    for number in 0..threads.get() {
+        let listener = listener.try_clone().map_err(Error::Accept)?;
+        let (slots, shared) = (slots.clone(), Arc::clone(&shared));
+        let (ended, mut abandoned) = (ended.clone(), abandoned.clone());
+        let work = move || -> Result<(), Error> {
+            let blocking = (BLOCKING / threads).max(16);
+            let runtime = Builder::new_current_thread()
+                .enable_all()
+                .thread_name(format!("mphttp-disk-{number}"))
+                .max_blocking_threads(blocking)
+                .build()
+                .map_err(Error::Accept)?;
+            let outcome = runtime.block_on(async {
+                let listener = TcpListener::from_std(listener).map_err(Error::Accept)?;
+                let mut stopping = shared.stopping.clone();
+                let shutdown = pin!(async { drop(stopping.wait_for(|&stop| stop).await) });
+                select! {
+                    biased;
+                    // Nothing is ever sent: its sender is gone.
+                    _ = abandoned.changed() => Ok(()),
+                    outcome = work(listener, &slots, &shared, || {}, shutdown) => outcome,
+                }
+            });
+            // A read from a disk or network drive that hangs must not keep the thread.
+            runtime.shutdown_background();
+            outcome
+        };
+        thread::Builder::new()
+            .name(format!("mphttp-{number}"))
+            .spawn(move || {
+                // Whether anybody still listens is no matter here.
+                let _ = ended.blocking_send(work());
+            })
+            .map_err(Error::Accept)?;
+    }
+    drop((ended, abandoned, listener));
+    let mut outcome = select! {
+        biased;
+        () = shutdown => Ok(()),
+        first = endings.recv() => first.unwrap_or(Ok(())),
+    };
+    stop.send_replace(true);
+    while let Some(next) = endings.recv().await {
+        outcome = outcome.and(next);
+    }
+    drop(alive);
+    outcome
+}
+
+/// Accepts until `shutdown` completes, then calls `stop`, and waits for the connections to end.
+async fn work<S, B>(
+    listener: TcpListener,
+    slots: &Slots,
+    shared: &Arc<Shared<S>>,
+    stop: impl FnOnce(),
+    shutdown: Pin<&mut impl Future<Output = ()>>,
+) -> Result<(), Error>
+where
+    S: Service<Request<RequestBody>, Response = Response<B>> + Send + Sync + 'static,
+    S::Future: Send + 'static,
+    S::Error: Into<BoxError> + Send,
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    let mut connections = JoinSet::new();
+    let accepting = accept::run(&listener, slots, &shared.stats, shutdown, |stream, remote, slot| {
+        // Reaped here, where the set grows: it never holds more than were open at once.
+        while connections.try_join_next().is_some() {}
+        connections.spawn(connection::serve(stream, remote, Arc::clone(shared), slot));
+    });
+    let outcome: io::Result<()> = accepting.await;
+    drop(listener);
+    stop();
+    let ended = async { while connections.join_next().await.is_some() {} };
+    if timeout(shared.limits.grace, ended).await.is_err() {
+        tracing::info!(connections = connections.len(), "the grace period is over: closing connections");
+        connections.shutdown().await;
+    }
+    outcome.map_err(Error::Accept)
+}
