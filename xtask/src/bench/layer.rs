@@ -53,7 +53,7 @@ pub fn run(quick: bool) -> Result<Report> {
 
 /// A bench that took TCP for MPTCP would show a very cheap MPTCP.
 fn speaks_as_asked(protocol: Protocol) -> Result<()> {
-    let listener = raw::listen(protocol)?;
+    let listener = raw::listen(protocol, 0)?;
     let address = listener.local_addr()?;
     let by_hand = Transport::of(&raw::connect(protocol, address)?)?;
     let ours = Connect::new(protocol).to(&[address])?.watched().watch().transport();
@@ -78,7 +78,7 @@ struct Sink {
 
 impl Sink {
     fn start(protocol: Protocol) -> Result<Self> {
-        let listener = raw::listen(protocol)?;
+        let listener = raw::listen(protocol, 0)?;
         let address = listener.local_addr()?;
         let thread = Some(thread::spawn(move || accept_all(&listener)));
         Ok(Self { protocol, address, thread })
@@ -174,7 +174,7 @@ fn bytes(quick: bool) -> Result<(Table, Vec<Row>)> {
         let runtime = &runtime;
         variants.extend([
             Variant::new(format!("socket2, {protocol}"), move || {
-                let listener = raw::listen(protocol)?;
+                let listener = raw::listen(protocol, 0)?;
                 let client = raw::connect(protocol, listener.local_addr()?)?;
                 blocking(client, listener.accept()?.0, total)
             }),
@@ -184,7 +184,7 @@ fn bytes(quick: bool) -> Result<(Table, Vec<Row>)> {
                 blocking(client, listener.accept()?.0, total)
             }),
             Variant::new(format!("socket2 in tokio, {protocol}"), move || {
-                let listener = raw::listen(protocol)?;
+                let listener = raw::listen(protocol, 0)?;
                 let address = listener.local_addr()?;
                 let accept = async move {
                     listener.set_nonblocking(true)?;

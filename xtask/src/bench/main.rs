@@ -15,6 +15,7 @@ mod measure;
 mod programs;
 mod python;
 mod raw;
+mod raw_server;
 mod report;
 mod scratch;
 mod serve;
@@ -49,6 +50,9 @@ enum Bench {
     /// Send many requests and print what came of it: a client in the bench `http`
     #[command(hide = true)]
     Load(load::Args),
+    /// Answer from memory with sockets made by hand: a server in the bench `serve`
+    #[command(hide = true)]
+    RawServer(raw_server::Args),
     /// Run a server until stdin ends
     #[command(hide = true)]
     Guard(guard::Args),
@@ -66,7 +70,7 @@ fn main() -> ExitCode {
 
 fn run(cli: &Cli) -> Result<()> {
     // Measurements begin in an empty network, of which loopback is all; the load, and the servers, are in that of theirs.
-    if !matches!(cli.bench, Bench::Load(_) | Bench::Guard(_)) {
+    if !matches!(cli.bench, Bench::Load(_) | Bench::Guard(_) | Bench::RawServer(_)) {
         netlab::enter()?;
     }
     match &cli.bench {
@@ -77,6 +81,7 @@ fn run(cli: &Cli) -> Result<()> {
         Bench::Situations(args) => situations::run(args, cli.quick, &cli.out),
         Bench::Python(args) => python::run(args, cli.quick)?.write(&cli.out, "python"),
         Bench::Load(args) => load::run(args),
+        Bench::RawServer(args) => raw_server::run(args),
         Bench::Guard(args) => guard::run(args),
     }
 }

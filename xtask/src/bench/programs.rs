@@ -50,6 +50,8 @@ pub enum Who {
     Mphttp,
     Go,
     Nginx,
+    /// Sockets made by hand, and nothing around them.
+    Raw,
 }
 
 impl fmt::Display for Who {
@@ -58,6 +60,7 @@ impl fmt::Display for Who {
             Self::Mphttp => "mphttp",
             Self::Go => "Go",
             Self::Nginx => "nginx",
+            Self::Raw => "raw sockets",
         })
     }
 }
@@ -210,7 +213,7 @@ impl Paths {
                 command.args(["get", &url, "--protocol", &protocol, "--json", "-q", "-o"]);
                 command
             }
-            Who::Go | Who::Nginx => {
+            Who::Go | Who::Nginx | Who::Raw => {
                 let mut command = Command::new(&self.go_peer);
                 command.args(["get", "-url", &url, "-protocol", &protocol, "-o"]);
                 command
@@ -241,7 +244,7 @@ impl Paths {
                 }
                 command
             }
-            Who::Go | Who::Nginx => {
+            Who::Go | Who::Nginx | Who::Raw => {
                 let mut command = Command::new(&self.go_peer);
                 command.args(["load", "-url", &url, "-protocol", &protocol]);
                 command.args([

@@ -1,4 +1,4 @@
-//! The peer of the layer bench: sockets as one makes them by hand, with socket2 and the protocol's number.
+//! What the layer bench and the raw server stand on: sockets as one makes them by hand, with socket2 and the protocol's number.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -11,11 +11,11 @@ fn socket(protocol: Protocol) -> io::Result<Socket> {
     Socket::new(Domain::IPV4, Type::STREAM, Some(number.into()))
 }
 
-/// A listener on a loopback port of the kernel's choice.
-pub fn listen(protocol: Protocol) -> io::Result<TcpListener> {
+/// A listener on a loopback port; 0 leaves the choice to the kernel.
+pub fn listen(protocol: Protocol, port: u16) -> io::Result<TcpListener> {
     let socket = socket(protocol)?;
     socket.set_reuse_address(true)?;
-    socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
+    socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)).into())?;
     socket.listen(4096)?;
     Ok(socket.into())
 }

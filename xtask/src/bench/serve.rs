@@ -7,10 +7,12 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use mphttp::Protocol;
+use rustls::pki_types::{CertificateDer, pem::PemObject};
 
 use crate::measure::{Variant, alternate};
 use crate::programs::{Peers, Place, Running, Who};
@@ -77,6 +79,7 @@ pub fn run(args: &Peers, quick: bool) -> Result<Report> {
     let tables = vec![
         requests(args, &site, Protocol::Tcp, rounds, seconds)?,
         requests(args, &site, Protocol::Mptcp, rounds, seconds)?,
+        loss(args, &site, rounds, seconds)?,
         memory(args, &site, if quick { 500 } else { 9_000 })?,
     ];
     Ok(Report {
@@ -123,6 +126,33 @@ fn requests(args: &Peers, site: &Site<'_>, protocol: Protocol, rounds: usize, se
         text: format!(
             "wrk with 2 threads and 64 connections (16 for 1 MB, 2 for 1 GB), h2load with 32 connections (16) of 8 streams, {seconds} s \
              each,\n{rounds} rounds."
+        ),
+        rows,
+    })
+}
+
+/// What MPTCP costs more than TCP, beside what it costs sockets that have nothing around them.
+fn loss(args: &Peers, site: &Site<'_>, rounds: usize, seconds: u32) -> Result<Table> {
+    let mut rows = Vec::new();
+    let mut pairs = Vec::new();
+    for (who, port) in [(Who::Mphttp, 7850), (Who::Raw, 7852)] {
+        let server = |protocol, port| site.server(args, who, protocol, false, port);
+        pairs.push((who, server(Protocol::Tcp, port)?, server(Protocol::Mptcp, port + 1)?));
+    }
+    for ask in PLAIN {
+        eprintln!("{}, MPTCP over TCP", ask.what);
+        let variants = pairs.iter().map(|(who, tcp, mptcp)| {
+            let measure = move || Ok(cost(mptcp, ask, seconds, site)? / cost(tcp, ask, seconds, site)?);
+            Variant::new(who.to_string(), measure)
+        });
+        let samples = alternate(rounds, variants.collect())?;
+        rows.push(samples.compare(ask.what, "× TCP", &Who::Mphttp.to_string(), &Who::Raw.to_string())?);
+    }
+    Ok(Table {
+        title: "What MPTCP costs more than TCP".to_string(),
+        text: format!(
+            "A request over MPTCP, measured in requests over TCP from the same server; the peer is a server made of sockets by hand \
+             (two\nthreads with an epoll each, answers from memory). {rounds} rounds of {seconds} s."
         ),
         rows,
     })
@@ -205,13 +235,18 @@ fn multipath_connections() -> Result<i64> {
 /// What idle connections hold, per connection: the growth of the server's own memory.
 fn memory(args: &Peers, site: &Site<'_>, connections: usize) -> Result<Table> {
     let mut rows = Vec::new();
-    for (what, request) in [("nothing asked yet", false), ("one request answered", true)] {
+    for (what, tls, request) in [
+        ("nothing asked yet", false, false),
+        ("one request answered", false, true),
+        ("TLS, nothing asked yet", true, false),
+        ("TLS, one request answered", true, true),
+    ] {
         eprintln!("{connections} idle connections, {what}");
         let variants = [Who::Mphttp, Who::Nginx].map(|who| {
             // A new server each time: freed memory would be used again.
             Variant::new(who.to_string(), move || {
-                let server = site.server(args, who, Protocol::Tcp, false, 7900)?;
-                held(&server, connections, request)
+                let server = site.server(args, who, Protocol::Tcp, tls, 7900)?;
+                held(&server, site, connections, request)
             })
         });
         let samples = alternate(1, variants.into())?;
@@ -220,25 +255,53 @@ fn memory(args: &Peers, site: &Site<'_>, connections: usize) -> Result<Table> {
     Ok(Table {
         title: "Memory of an idle connection".to_string(),
         text: format!(
-            "{connections} connections over plain TCP that are kept alive; how much the server's own (anonymous) memory grows, per \
-             connection.\nnginx's slots, about 424 bytes each, are allocated at its start and not counted."
+            "{connections} connections over TCP that are kept alive, silent for three seconds; how much the server's own (anonymous) \
+             memory\ngrows, per connection. nginx's slots, about 424 bytes each, are allocated at its start and not counted."
         ),
         rows,
     })
 }
 
-fn held(server: &Tested, connections: usize, request: bool) -> Result<f64> {
+/// A connection of ours, and its TLS if it has that.
+type Held = (TcpStream, Option<rustls::ClientConnection>);
+
+fn held(server: &Tested, site: &Site<'_>, connections: usize, request: bool) -> Result<f64> {
     let address = SocketAddr::from(([127, 0, 0, 1], server.port));
-    let open = || -> Result<TcpStream> {
+    let tls = if server.tls { Some(Arc::new(site.client()?)) } else { None };
+    let open = || -> Result<Held> {
         let mut stream = TcpStream::connect(address)?;
+        let mut tls = match &tls {
+            Some(config) => {
+                let name = rustls::pki_types::ServerName::from(address.ip());
+                let mut tls = rustls::ClientConnection::new(Arc::clone(config), name)?;
+                while tls.is_handshaking() {
+                    tls.complete_io(&mut stream)?;
+                }
+                Some(tls)
+            }
+            None => None,
+        };
         if request {
-            stream.write_all(b"GET /tiny HTTP/1.1\r\nHost: localhost\r\n\r\n")?;
-            let mut answer = [0; 2048];
-            ensure!(stream.read(&mut answer)? > 0, "no answer");
+            let (ask, mut answer) = (b"GET /tiny HTTP/1.1\r\nHost: localhost\r\n\r\n", [0; 2048]);
+            let read = match &mut tls {
+                Some(tls) => {
+                    let mut stream = rustls::Stream::new(tls, &mut stream);
+                    stream.write_all(ask)?;
+                    stream.read(&mut answer)?
+                }
+                None => {
+                    stream.write_all(ask)?;
+                    stream.read(&mut answer)?
+                }
+            };
+            ensure!(
+                answer.get(..read).is_some_and(|answer| answer.starts_with(b"HTTP/1.1 200")),
+                "no answer"
+            );
         }
-        Ok(stream)
+        Ok((stream, tls))
     };
-    let settle = || std::thread::sleep(Duration::from_millis(1500));
+    let settle = || std::thread::sleep(Duration::from_secs(3));
     let _first = (0..50).map(|_| open()).collect::<Result<Vec<_>>>()?;
     settle();
     let before = anonymous(&server.running.processes())?;
@@ -283,6 +346,16 @@ impl<'a> Site<'a> {
         Ok(Self { scratch, folder, closing, certificate, key })
     }
 
+    /// A TLS client that trusts the servers, and says HTTP/1.1.
+    fn client(&self) -> Result<rustls::ClientConfig> {
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_file(&self.certificate).context("no certificate")?)?;
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config =
+            rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+        Ok(config.with_root_certificates(roots).with_no_client_auth())
+    }
+
     /// Every server that speaks `protocol`.
     fn servers(&self, args: &Peers, protocol: Protocol) -> Result<Vec<Tested>> {
         let mut kinds = vec![(Who::Mphttp, false), (Who::Go, false)];
@@ -305,6 +378,16 @@ impl<'a> Site<'a> {
                 fs::write(&file, self.nginx(&served, tls, port)?)?;
                 let mut command = Command::new("nginx");
                 command.arg("-c").arg(file);
+                command
+            }
+            Who::Raw => {
+                let mut command = Command::new(std::env::current_exe()?);
+                command.args(["raw-server", "--protocol", protocol.as_str(), "--port", &port.to_string()]);
+                for file in fs::read_dir(&served)? {
+                    let file = file?;
+                    let (name, size) = (file.file_name(), file.metadata()?.len());
+                    command.arg(format!("--file={}={size}", name.to_string_lossy()));
+                }
                 command
             }
             Who::Mphttp | Who::Go => args.paths.server(who, protocol, port, &served),
