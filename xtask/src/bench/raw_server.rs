@@ -117,7 +117,8 @@ impl<'a> Connection<'a> {
             let name = request.split(' ').nth(1).unwrap_or_default().trim_start_matches('/');
             let size = *files.get(name).ok_or(ErrorKind::InvalidData)?;
             self.close = request.contains("Connection: close");
-            self.head = format!("HTTP/1.1 200 OK\r\nContent-Length: {size}\r\n\r\n").into_bytes();
+            let connection = if self.close { "Connection: close\r\n" } else { "" };
+            self.head = format!("HTTP/1.1 200 OK\r\nContent-Length: {size}\r\n{connection}\r\n").into_bytes();
             self.body = content.get(..size).unwrap_or_default();
         }
         loop {
