@@ -35,12 +35,15 @@ struct Limit {
     /// Who has a slot, but no connection for it yet.
     ready: AtomicUsize,
     told: AtomicBool,
+    /// Whether it was told that connections can't be accepted for now.
+    short: AtomicBool,
 }
 
 impl Slots {
     pub(super) fn new(connections: usize) -> Self {
         let free = Arc::new(Semaphore::new(connections));
-        Self(Arc::new(Limit { free, ready: AtomicUsize::new(0), told: AtomicBool::new(false) }))
+        let (ready, told, short) = (AtomicUsize::new(0), AtomicBool::new(false), AtomicBool::new(false));
+        Self(Arc::new(Limit { free, ready, told, short }))
     }
 
     async fn take(&self) -> io::Result<(OwnedSemaphorePermit, Ready<'_>)> {
@@ -94,7 +97,9 @@ pub(super) async fn run(
         };
         let error = match accepted {
             Ok((stream, remote, slot)) => {
-                wait = None;
+                if wait.take().is_some() {
+                    slots.0.short.store(false, Ordering::Relaxed);
+                }
                 serve(stream, remote, slot);
                 continue;
             }
@@ -105,7 +110,8 @@ pub(super) async fn run(
             Trouble::OneClient => tracing::debug!(%error, "a client was gone before it was accepted"),
             Trouble::Listener => return Err(error),
             Trouble::Passing => {
-                if wait.is_none() {
+                // All who accept meet the same: one of them tells.
+                if !slots.0.short.swap(true, Ordering::Relaxed) {
                     tracing::warn!(%error, "can't accept connections for now");
                 }
                 let pause = wait.map_or(FIRST_WAIT, |last: Duration| (last * 2).min(LONGEST_WAIT));
