@@ -18,6 +18,7 @@ use crate::{
     get::GetArgs,
     logging::{LogArgs, Usual},
     paths::PathsArgs,
+    proxy::ProxyArgs,
     serve::ServeArgs,
     top::TopArgs,
 };
@@ -36,14 +37,14 @@ impl Verb {
     /// What is told if nobody asks for more.
     pub const fn usual(&self) -> Usual {
         match self {
-            Self::Serve(_) => Usual::Warnings,
+            Self::Serve(_) | Self::Proxy(_) => Usual::Warnings,
             _ => Usual::Nothing,
         }
     }
 
     /// Whether traces may be sent: that takes a thread.
     pub const fn may_send_traces(&self) -> bool {
-        matches!(self, Self::Serve(_) | Self::Get(_))
+        matches!(self, Self::Serve(_) | Self::Proxy(_) | Self::Get(_))
     }
 }
 
@@ -54,6 +55,8 @@ pub enum Verb {
     Get(Box<GetArgs>),
     /// Serve a directory over HTTP.
     Serve(ServeArgs),
+    /// Stand in front of HTTP servers: MPTCP for their users, or between two sites.
+    Proxy(Box<ProxyArgs>),
     /// Watch every MPTCP connection of this host: processes, paths, rates, round trips, retransmissions.
     ///
     /// Needs no privilege; processes of other users are seen by root alone. Keys: s next order, r reverse, b rates or bytes, arrows
@@ -94,11 +97,11 @@ pub enum Verb {
 pub struct ProtocolArgs {
     /// The socket protocol: plain TCP, Multipath TCP falling back to TCP, or Multipath TCP or nothing [default: what
     /// MPHTTP_PROTOCOL says, else mptcp].
-    #[arg(long, value_name = "PROTOCOL", value_parser = parser())]
+    #[arg(long, value_name = "PROTOCOL", value_parser = protocol_parser())]
     protocol: Option<Protocol>,
 }
 
-fn parser() -> impl TypedValueParser<Value = Protocol> {
+pub(crate) fn protocol_parser() -> impl TypedValueParser<Value = Protocol> {
     PossibleValuesParser::new(Protocol::ALL.map(Protocol::as_str)).try_map(|word| word.parse::<Protocol>())
 }
 

@@ -22,6 +22,7 @@ use tokio::{
 };
 
 pub use args::GetArgs;
+pub(crate) use args::seconds;
 use output::{Output, Target};
 use progress::{Progress, carried};
 use report::{Finished, Head};

@@ -13,12 +13,14 @@ mod doctor;
 mod error_reporting;
 mod exit;
 mod get;
+mod listening;
 mod logging;
 mod looks;
 #[cfg(feature = "otel")]
 mod otel;
 mod paths;
 mod picture;
+mod proxy;
 mod runtime;
 mod seen;
 mod serve;
@@ -62,6 +64,7 @@ fn verb(cli: Cli) -> anyhow::Result<()> {
     match cli.verb {
         Verb::Get(args) => get::run(&args),
         Verb::Serve(args) => serve::run(args),
+        Verb::Proxy(args) => proxy::run(*args),
         Verb::Top(args) => top::run(&args),
         Verb::Bench(args) => bench::run(&args),
         Verb::Doctor(args) => doctor::run(&args),

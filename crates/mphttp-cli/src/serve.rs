@@ -12,22 +12,20 @@ use anyhow::Context;
 use clap::Args;
 use http::{Request, Response};
 use mphttp::{
-    Body, Protocol, Server,
+    Body, Server,
     files::Files,
     server::{RequestBody, check, service_fn},
-    tls::ServerTls,
     uploads::Uploads,
 };
-use mptcp_socket::{Listen, Listening};
-use tokio::sync::oneshot;
+use mptcp_socket::Listen;
 
 use crate::{
     access_log::{AccessLog, Logged},
-    addresses,
     cli::ProtocolArgs,
     error_reporting::{Failure, say},
     exit::Exit,
-    seen::{Seen, SeenArgs},
+    listening::{self, TlsArgs, positive},
+    seen::SeenArgs,
     serve_uploads::UploadArgs,
 };
 
@@ -58,15 +56,8 @@ pub struct ServeArgs {
     port: u16,
     #[command(flatten)]
     protocol: ProtocolArgs,
-    /// Serve HTTPS with the certificate chain in this PEM file.
-    #[arg(long, value_name = "FILE", requires = "tls_key")]
-    tls_cert: Option<PathBuf>,
-    /// The private key of the certificate, in PEM.
-    #[arg(long, value_name = "FILE", requires = "tls_cert")]
-    tls_key: Option<PathBuf>,
-    /// Serve HTTPS with a certificate made on the spot; its fingerprint is printed.
-    #[arg(long, conflicts_with_all = ["tls_cert", "tls_key"])]
-    self_signed: bool,
+    #[command(flatten)]
+    tls: TlsArgs,
     /// Don't answer /.mphttp/check.
     #[arg(long)]
     no_check: bool,
@@ -86,14 +77,6 @@ pub struct ServeArgs {
     /// Print nothing but errors and the access log.
     #[arg(long, short)]
     quiet: bool,
-}
-
-fn positive(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(0) => Err("it must be at least 1".to_owned()),
-        Ok(number) => Ok(number),
-        Err(error) => Err(error.to_string()),
-    }
 }
 
 /// What every request is answered from.
@@ -121,10 +104,14 @@ pub fn run(args: ServeArgs) -> anyhow::Result<()> {
         None => listen.bind_all(args.port)?,
     };
     let local = listening.local_addr().context("the listener has no address")?;
-    let tls = tls(&args, local)?;
+    let tls = args.tls.server(local)?;
     let mut seen = args.seen.prepare()?;
     if !args.quiet {
-        banner(&files, &listening, local, tls.as_ref(), uploads.is_some(), &seen);
+        say(format_args!("Serving {}", files.root().display()));
+        if uploads.is_some() {
+            say("Uploads are on: whoever reaches this port can write files there.");
+        }
+        listening::banner(&listening, local, tls.as_ref(), &seen);
     }
     let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let server = Server::new(listening).max_connections(args.max_connections).threads(threads);
@@ -149,22 +136,8 @@ pub fn run(args: ServeArgs) -> anyhow::Result<()> {
 }
 
 async fn serve(server: Server, site: Arc<Site>, quiet: bool) -> anyhow::Result<()> {
-    let mut signals = Signals::new().context("can't watch for signals")?;
-    let (stop, stopped) = oneshot::channel();
-    let twice = async move {
-        signals.next().await;
-        if !quiet {
-            say("Stopping when the requests in flight are done; once more stops at once.");
-        }
-        let _ = stop.send(());
-        signals.next().await;
-    };
     let service = service_fn(move |request: Request<RequestBody>| answer(Arc::clone(&site), request));
-    let server = server.run(service, async { drop(stopped.await) });
-    tokio::select! {
-        outcome = server => Ok(outcome?),
-        () = twice => Ok(()),
-    }
+    listening::until_signal(|stopped| server.run(service, async { drop(stopped.await) }), quiet).await
 }
 
 async fn answer(site: Arc<Site>, request: Request<RequestBody>) -> Result<Response<Logged>, Infallible> {
@@ -178,85 +151,4 @@ async fn answer(site: Arc<Site>, request: Request<RequestBody>) -> Result<Respon
     };
     let status = response.status();
     Ok(response.map(|body| Logged::new(body, status, pending)))
-}
-
-fn tls(args: &ServeArgs, local: SocketAddr) -> Result<Option<ServerTls>, mphttp::Error> {
-    if args.self_signed {
-        return ServerTls::self_signed(addresses::names(local, &addresses::of_host())).map(Some);
-    }
-    let (Some(certificate), Some(key)) = (&args.tls_cert, &args.tls_key) else { return Ok(None) };
-    ServerTls::from_pem_files(certificate, key).map(Some)
-}
-
-fn banner(
-    files: &Files,
-    listening: &Listening,
-    local: SocketAddr,
-    tls: Option<&ServerTls>,
-    uploads: bool,
-    seen: &Seen,
-) {
-    say(format_args!("Serving {}", files.root().display()));
-    if uploads {
-        say("Uploads are on: whoever reaches this port can write files there.");
-    }
-    let scheme = if tls.is_some() { "https" } else { "http" };
-    for (url, interface) in addresses::urls(scheme, local, &addresses::of_host()) {
-        match interface {
-            Some(interface) => say(format_args!("  {url} ({interface})")),
-            None => say(format_args!("  {url}")),
-        }
-    }
-    if let Some(fingerprint) = tls.and_then(ServerTls::fingerprint) {
-        say(format_args!("Certificate, SHA-256: {fingerprint}"));
-    }
-    seen.banner();
-    match listening.why_tcp() {
-        None if listening.protocol() == Protocol::MptcpOnly => {
-            say("MPTCP is on; TCP clients are turned away.")
-        }
-        None => say("MPTCP is on; TCP clients are served as well."),
-        Some(reason) => {
-            let remedy = reason.remedy().map(|remedy| format!(" ({remedy})")).unwrap_or_default();
-            say(format_args!("MPTCP is off: {}{remedy}.", reason.explain()));
-        }
-    }
-    say("Ctrl-C stops.");
-}
-
-/// The signals that ask a server to stop.
-struct Signals {
-    #[cfg(unix)]
-    terminate: tokio::signal::unix::Signal,
-    #[cfg(unix)]
-    interrupt: tokio::signal::unix::Signal,
-}
-
-#[cfg(unix)]
-impl Signals {
-    fn new() -> std::io::Result<Self> {
-        use tokio::signal::unix::{SignalKind, signal};
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
-    }
-
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
-}
-
-#[cfg(not(unix))]
-impl Signals {
-    fn new() -> std::io::Result<Self> {
-        Ok(Self {})
-    }
-
-    async fn next(&mut self) {
-        // Without the handler there is nothing to wait for: the system ends the program itself.
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    }
 }

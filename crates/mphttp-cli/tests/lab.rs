@@ -10,6 +10,8 @@
     reason = "a test says what it expects by failing"
 )]
 
+#[path = "lab/proxy.rs"]
+mod proxy;
 #[path = "support/lab.rs"]
 mod support;
 
@@ -41,6 +43,11 @@ fn main() -> ExitCode {
         ("a box that starts to strip on the only link", only_link_turns_hostile),
         ("a default route into a dead link costs a fraction of a second", dead_route),
         ("10,000 requests on kept connections and 1,000 on new ones", many_requests),
+        ("a proxy gives a plain server's users both links", proxy::a_plain_server_gets_both_links),
+        (
+            "between two proxies the death of a link is survived",
+            proxy::two_proxies_survive_the_death_of_a_link,
+        ),
         ("an ordinary user can run the demo", demo),
     ])
 }

@@ -11,6 +11,7 @@ pub mod download;
 mod error;
 pub mod files;
 pub mod metrics;
+pub mod proxy;
 pub mod report;
 pub mod server;
 pub mod tls;

@@ -30,18 +30,18 @@ use crate::{
 };
 
 /// A connection to the peer or to the proxy, which may itself be one with TLS.
-pub(super) type Hop = MaybeHttpsStream<ConnectorStream>;
+pub(crate) type Hop = MaybeHttpsStream<ConnectorStream>;
 
 /// Makes connections for hyper-util's client.
 #[derive(Clone)]
-pub(super) struct Dialer {
-    pub(super) connector: Connector,
-    pub(super) proxies: Arc<Proxies>,
-    pub(super) tls: Arc<LazyTls>,
+pub(crate) struct Dialer {
+    pub(crate) connector: Connector,
+    pub(crate) proxies: Arc<Proxies>,
+    pub(crate) tls: Arc<LazyTls>,
 }
 
 /// TLS configurations, made at the first `https://`: the system's roots take milliseconds to read.
-pub(super) struct LazyTls {
+pub(crate) struct LazyTls {
     settings: ClientTls,
     alpn: &'static [&'static [u8]],
     for_peer: OnceLock<Arc<ClientConfig>>,
@@ -49,7 +49,7 @@ pub(super) struct LazyTls {
 }
 
 impl LazyTls {
-    pub(super) const fn new(settings: ClientTls, alpn: &'static [&'static [u8]]) -> Self {
+    pub(crate) const fn new(settings: ClientTls, alpn: &'static [&'static [u8]]) -> Self {
         Self { settings, alpn, for_peer: OnceLock::new(), for_proxy: OnceLock::new() }
     }
 
@@ -72,7 +72,7 @@ impl LazyTls {
 }
 
 impl Dialer {
-    async fn dial(self, uri: Uri) -> Result<Dialed, Error> {
+    pub(crate) async fn dial(self, uri: Uri) -> Result<Dialed, Error> {
         let start = Instant::now();
         let secure = uri.scheme() == Some(&Scheme::HTTPS);
         let route = self.proxies.route(&uri)?;
@@ -153,10 +153,10 @@ impl Service<Uri> for Dialer {
 
 /// Our error on its way through hyper-util, which only lends what it wraps: to be taken out at the other end.
 #[derive(Debug)]
-pub(super) struct Carried(Mutex<Option<Error>>);
+pub(crate) struct Carried(Mutex<Option<Error>>);
 
 impl Carried {
-    pub(super) fn take(&self) -> Option<Error> {
+    pub(crate) fn take(&self) -> Option<Error> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
@@ -173,7 +173,7 @@ impl fmt::Display for Carried {
 impl std::error::Error for Carried {}
 
 /// A connection ready for HTTP.
-pub(super) struct Dialed {
+pub(crate) struct Dialed {
     stream: MaybeHttpsStream<Hop>,
     /// Whether requests name their whole URL, as forwarding proxies want it (RFC 9112 section 3.2.2).
     absolute_form: bool,

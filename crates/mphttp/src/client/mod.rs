@@ -13,8 +13,8 @@
 
 mod builder;
 mod classify;
-mod dial;
-mod proxy;
+pub(crate) mod dial;
+pub(crate) mod proxy;
 mod receive;
 mod redirect;
 mod request;

@@ -14,10 +14,10 @@ use super::{Client, dial::Hop, request::parse};
 use crate::{Error, connector::host_and_port};
 
 /// The rules.
-pub(super) struct Proxies(Option<Matcher>);
+pub(crate) struct Proxies(Option<Matcher>);
 
 impl Proxies {
-    pub(super) const fn none() -> Self {
+    pub(crate) const fn none() -> Self {
         Self(None)
     }
 

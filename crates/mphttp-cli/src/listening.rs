@@ -1,0 +1,131 @@
+//! What every verb that serves shares: TLS towards the clients, the words about where it is reached, and until when it runs.
+
+use std::{future::Future, net::SocketAddr, path::PathBuf};
+
+use anyhow::Context;
+use clap::Args;
+use mphttp::{Protocol, tls::ServerTls};
+use mptcp_socket::Listening;
+use tokio::sync::oneshot;
+
+use crate::{addresses, error_reporting::say, seen::Seen};
+
+/// Reads a number that is not 0.
+pub fn positive(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("it must be at least 1".to_owned()),
+        Ok(number) => Ok(number),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// TLS towards the clients.
+#[derive(Args, Debug)]
+pub struct TlsArgs {
+    /// Speak HTTPS with the certificate chain in this PEM file.
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// The private key of the certificate, in PEM.
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+    /// Speak HTTPS with a certificate made on the spot; its fingerprint is printed.
+    #[arg(long, conflicts_with_all = ["tls_cert", "tls_key"])]
+    self_signed: bool,
+}
+
+impl TlsArgs {
+    pub fn server(&self, local: SocketAddr) -> Result<Option<ServerTls>, mphttp::Error> {
+        if self.self_signed {
+            return ServerTls::self_signed(addresses::names(local, &addresses::of_host())).map(Some);
+        }
+        let (Some(certificate), Some(key)) = (&self.tls_cert, &self.tls_key) else { return Ok(None) };
+        ServerTls::from_pem_files(certificate, key).map(Some)
+    }
+}
+
+/// Says where a server is reached, and how.
+pub fn banner(listening: &Listening, local: SocketAddr, tls: Option<&ServerTls>, seen: &Seen) {
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    for (url, interface) in addresses::urls(scheme, local, &addresses::of_host()) {
+        match interface {
+            Some(interface) => say(format_args!("  {url} ({interface})")),
+            None => say(format_args!("  {url}")),
+        }
+    }
+    if let Some(fingerprint) = tls.and_then(ServerTls::fingerprint) {
+        say(format_args!("Certificate, SHA-256: {fingerprint}"));
+    }
+    seen.banner();
+    match listening.why_tcp() {
+        None if listening.protocol() == Protocol::MptcpOnly => {
+            say("MPTCP is on; TCP clients are turned away.");
+        }
+        None => say("MPTCP is on; TCP clients are served as well."),
+        Some(reason) => {
+            let remedy = reason.remedy().map(|remedy| format!(" ({remedy})")).unwrap_or_default();
+            say(format_args!("MPTCP is off: {}{remedy}.", reason.explain()));
+        }
+    }
+    say("Ctrl-C stops.");
+}
+
+/// Runs what `serve` makes of the wish to stop, until Ctrl-C or SIGTERM; a second one stops at once.
+pub async fn until_signal<F>(
+    serve: impl FnOnce(oneshot::Receiver<()>) -> F,
+    quiet: bool,
+) -> anyhow::Result<()>
+where
+    F: Future<Output = Result<(), mphttp::Error>>,
+{
+    let mut signals = Signals::new().context("can't watch for signals")?;
+    let (stop, stopped) = oneshot::channel();
+    let twice = async move {
+        signals.next().await;
+        if !quiet {
+            say("Stopping when the requests in flight are done; once more stops at once.");
+        }
+        let _ = stop.send(());
+        signals.next().await;
+    };
+    tokio::select! {
+        outcome = serve(stopped) => Ok(outcome?),
+        () = twice => Ok(()),
+    }
+}
+
+/// The signals that ask a server to stop.
+struct Signals {
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    interrupt: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+#[cfg(not(unix))]
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {})
+    }
+
+    async fn next(&mut self) {
+        // Without the handler there is nothing to wait for: the system ends the program itself.
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
