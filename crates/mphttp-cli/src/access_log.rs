@@ -148,6 +148,18 @@ pub struct Pending {
     bytes: u64,
 }
 
+impl Pending {
+    /// Tells of this connection in place of the client's: for a proxy whose client is on the same host.
+    pub fn over(&mut self, watch: Watch) {
+        self.watch = Some(watch);
+    }
+
+    /// Writes the line of a tunnel that has ended, after so many bytes for the client.
+    pub fn tunnelled(mut self, status: StatusCode, bytes: u64) {
+        (self.status, self.bytes) = (status.as_u16(), bytes);
+    }
+}
+
 impl Drop for Pending {
     fn drop(&mut self) {
         let json = self.log.format == Format::Json;

@@ -55,7 +55,7 @@ pub enum Verb {
     Get(Box<GetArgs>),
     /// Serve a directory over HTTP.
     Serve(ServeArgs),
-    /// Stand in front of HTTP servers: MPTCP for their users, or between two sites.
+    /// Give others Multipath TCP: a proxy in front of HTTP servers, or one for programs that heed http_proxy and https_proxy.
     Proxy(Box<ProxyArgs>),
     /// Watch every MPTCP connection of this host: processes, paths, rates, round trips, retransmissions.
     ///
@@ -101,7 +101,8 @@ pub struct ProtocolArgs {
     protocol: Option<Protocol>,
 }
 
-pub(crate) fn protocol_parser() -> impl TypedValueParser<Value = Protocol> {
+/// Reads a protocol.
+pub fn protocol_parser() -> impl TypedValueParser<Value = Protocol> {
     PossibleValuesParser::new(Protocol::ALL.map(Protocol::as_str)).try_map(|word| word.parse::<Protocol>())
 }
 

@@ -21,8 +21,7 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
-pub use args::GetArgs;
-pub(crate) use args::seconds;
+pub use args::{GetArgs, seconds};
 use output::{Output, Target};
 use progress::{Progress, carried};
 use report::{Finished, Head};

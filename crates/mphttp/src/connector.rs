@@ -35,14 +35,14 @@ use std::{
 use http::Uri;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::{
-    client::legacy::connect::{Connected, Connection},
+    client::legacy::connect::{Connected as HyperConnected, Connection},
     rt::TokioIo,
 };
-use mptcp_socket::{Connect, Memory, Protocol, SocketOptions, Transport, Watch, Watched};
-use tokio::net::TcpStream;
+use mptcp_socket::{Connect, Connected, Memory, Protocol, SocketOptions, Transport, Watch, Watched};
+use tokio::{io::AsyncWriteExt, net::TcpStream};
 use tower_service::Service;
 
-use crate::Error;
+use crate::{Error, proxy_protocol::Header};
 
 /// Connects to the host and port of a [`Uri`] with a chosen protocol, racing over all addresses (RFC 8305).
 ///
@@ -59,6 +59,7 @@ pub struct Connector {
     options: SocketOptions,
     overrides: Overrides,
     memory: Memory,
+    announced: Option<Header>,
 }
 
 /// Addresses by name, lower case, and by port where one was given; shared, for connectors are cloned a lot.
@@ -78,6 +79,7 @@ impl Connector {
             options,
             overrides: Overrides::default(),
             memory: Memory::global(),
+            announced: None,
         }
     }
 
@@ -154,6 +156,16 @@ impl Connector {
         self.with_override(host, Some(port), addresses)
     }
 
+    /// Begins each connection with this PROXY protocol header, version 2: for a proxy, to tell its upstream who the client is.
+    ///
+    /// A connection then belongs to that client: give each client connection a clone with its own header, and no pool that it
+    /// shares with others.
+    #[must_use]
+    pub fn announce(mut self, header: Header) -> Self {
+        self.announced = Some(header);
+        self
+    }
+
     fn with_override(
         mut self,
         host: &str,
@@ -207,12 +219,53 @@ impl Connector {
             Some(addresses) => self.plan().to_async(&addresses).await,
             None => self.plan().to_host_async(host, port).await,
         };
+        self.made((host, port), start, connected).await
+    }
+
+    /// The addresses of a host: those that were given for it, else what the resolver says, within the limit.
+    pub(crate) async fn addresses(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, Error> {
+        if let Some(addresses) = self.overridden(host, port) {
+            return Ok(addresses);
+        }
+        let looked_up = tokio::net::lookup_host((bare(host), port));
+        let found = match self.timeout {
+            None => looked_up.await,
+            Some(after) => tokio::time::timeout(after, looked_up)
+                .await
+                .map_err(|_| Error::Timeout { phase: crate::Phase::Connect, after })?,
+        };
+        let failed = |source| Error::Resolve { host: host.to_owned(), source };
+        Ok(found.map_err(failed)?.collect())
+    }
+
+    /// As [`Connector::connect`], to these addresses, of which the caller says that they are the host's.
+    pub(crate) async fn connect_to(
+        &self,
+        host: &str,
+        port: u16,
+        addresses: &[SocketAddr],
+    ) -> Result<ConnectorStream, Error> {
+        let start = Instant::now();
+        self.made((host, port), start, self.plan().to_async(addresses).await).await
+    }
+
+    async fn made(
+        &self,
+        (host, port): (&str, u16),
+        start: Instant,
+        connected: Result<Connected<TcpStream>, mptcp_socket::Error>,
+    ) -> Result<ConnectorStream, Error> {
         let connected = connected.map_err(|error| Error::connecting(&format!("{host}:{port}"), error))?;
         for refused in &connected.refused {
             tracing::debug!(%refused, host, port, "a socket option does not apply");
         }
         let remote = connected.stream.peer_addr().ok();
-        let stream = connected.watched();
+        let mut stream = connected.watched();
+        if let Some(header) = &self.announced {
+            let broken =
+                |source: io::Error| Error::Broken { host: format!("{host}:{port}"), source: source.into() };
+            stream.write_all(&header.to_bytes()).await.map_err(broken)?;
+        }
         let connection = ConnectionInfo {
             watch: stream.watch(),
             connect_time: start.elapsed(),
@@ -380,8 +433,8 @@ impl ConnectorStream {
 }
 
 impl Connection for ConnectorStream {
-    fn connected(&self) -> Connected {
-        Connected::new().extra(self.connection.clone())
+    fn connected(&self) -> HyperConnected {
+        HyperConnected::new().extra(self.connection.clone())
     }
 }
 

@@ -254,6 +254,14 @@ pub enum Error {
         /// The latest failure.
         source: Box<Error>,
     },
+    /// A proxy of ours may not go there for this client.
+    #[error("{host} can't be reached through this proxy: {why}")]
+    Prohibited {
+        /// Host and port.
+        host: String,
+        /// Why not, and how its operator changes that.
+        why: &'static str,
+    },
     /// The proxy would not, or could not, carry the request.
     #[error("the proxy {proxy} {why}; check http_proxy, https_proxy and no_proxy in the environment")]
     Proxy {

@@ -12,6 +12,7 @@ mod error;
 pub mod files;
 pub mod metrics;
 pub mod proxy;
+pub mod proxy_protocol;
 pub mod report;
 pub mod server;
 pub mod tls;

@@ -135,7 +135,8 @@ pub struct GetArgs {
     noproxy: bool,
 }
 
-pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
+/// Reads a time limit.
+pub fn seconds(text: &str) -> Result<Duration, String> {
     let number: f64 = text.parse().map_err(|_| "give seconds, such as 5 or 0.5".to_owned())?;
     match Duration::try_from_secs_f64(number) {
         Ok(limit) if !limit.is_zero() => Ok(limit),

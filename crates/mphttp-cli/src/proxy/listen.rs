@@ -31,10 +31,16 @@ pub fn place(text: &str) -> Result<Place, String> {
 const DEFAULT_PORT: u16 = 8080;
 
 impl Place {
+    /// Whether programs of this host alone can reach it.
+    pub fn is_loopback(self) -> bool {
+        matches!(self, Self::Address(address) if address.ip().to_canonical().is_loopback())
+    }
+
     pub fn listen(self, protocol: Protocol) -> anyhow::Result<Listening> {
         let listen = Listen::new(protocol);
         Ok(match self {
             Self::Port(port) => listen.bind_all(port)?,
+            Self::Address(SocketAddr::V6(all)) if all.ip().is_unspecified() => listen.bind_all(all.port())?,
             Self::Address(address) => listen.bind(address)?,
         })
     }

@@ -6,7 +6,7 @@ use crate::{BoxError, Error, client::dial::Carried, tls::TlsProblem};
 
 /// Looks for an error of a type in a chain of sources. Unlike [`StdError::source`] alone, it sees what an
 /// [`io::Error`] holds.
-pub(super) fn find<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a T> {
+pub(crate) fn find<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a T> {
     let mut next = Some(error);
     // Bounded: a chain of sources could, in theory, be endless.
     for _ in 0..32 {
@@ -23,7 +23,7 @@ pub(super) fn find<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static
 }
 
 /// An error met before the response head was complete.
-pub(super) fn of_request(error: hyper_util::client::legacy::Error, host: &str, limit: usize) -> Error {
+pub(crate) fn of_request(error: hyper_util::client::legacy::Error, host: &str, limit: usize) -> Error {
     if let Some(ours) = find::<Carried>(&error).and_then(Carried::take) {
         return ours;
     }

@@ -12,10 +12,10 @@
 //! ```
 
 mod builder;
-mod classify;
+pub(crate) mod classify;
 pub(crate) mod dial;
 pub(crate) mod proxy;
-mod receive;
+pub(crate) mod receive;
 mod redirect;
 mod request;
 mod response;

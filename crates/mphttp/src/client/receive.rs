@@ -19,15 +19,15 @@ use crate::{Error, Phase};
 
 /// Limits of one request.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Limits {
+pub(crate) struct Limits {
     /// Silence.
-    pub(super) read: Option<Duration>,
+    pub(crate) read: Option<Duration>,
     /// The whole, and when it is over.
-    pub(super) total: Option<(Duration, Instant)>,
+    pub(crate) total: Option<(Duration, Instant)>,
 }
 
 /// The body.
-pub(super) struct Received {
+pub(crate) struct Received {
     incoming: Incoming,
     host: Arc<str>,
     expected: Option<u64>,
@@ -39,7 +39,7 @@ pub(super) struct Received {
 }
 
 impl Received {
-    pub(super) fn new(incoming: Incoming, host: Arc<str>, limits: Limits) -> Self {
+    pub(crate) fn new(incoming: Incoming, host: Arc<str>, limits: Limits) -> Self {
         let expected = incoming.size_hint().exact();
         let silence = limits.read.map(|limit| Box::pin(sleep(limit)));
         let end = limits.total.map(|(_, at)| Box::pin(sleep_until(at)));

@@ -1,7 +1,8 @@
-//! Proxies, to be run by a [`Server`](crate::Server): [`ReverseProxy`] stands in front of servers that know nothing of
-//! it, and the socket protocol is a choice on either side.
+//! Proxies, to be run by a [`Server`](crate::Server), with the socket protocol a choice on either side: [`ReverseProxy`]
+//! stands in front of servers that know nothing of it, [`forward::Forward`] beside clients that name it.
 
 mod body;
+pub mod forward;
 mod headers;
 mod health;
 mod outgoing;

@@ -9,6 +9,7 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo},
     server::conn::auto,
 };
+use ipnet::IpNet;
 use mptcp_socket::{Accepts, Protocol, Watched, WeakWatch};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -29,7 +30,11 @@ use super::{
     request::{ForConnection, Peer},
     stats::Stats,
 };
-use crate::{BoxError, report::plain};
+use crate::{
+    BoxError,
+    proxy_protocol::{self, Header},
+    report::plain,
+};
 
 /// How long a connection that was asked to end may take for its farewell (GOAWAY, close_notify).
 const FAREWELL: Duration = Duration::from_secs(5);
@@ -43,6 +48,8 @@ pub(super) struct Shared<S> {
     /// Whether connections have `TCP_NODELAY` from their listener.
     pub(super) nodelay: bool,
     pub(super) limits: Limits,
+    /// Whose connections begin with a PROXY protocol header.
+    pub(super) proxies: Vec<IpNet>,
     pub(super) stats: Stats,
     pub(super) told: Told,
     pub(super) stopping: watch::Receiver<bool>,
@@ -72,7 +79,7 @@ pub(super) async fn serve<S, B>(
     let began = origin.began();
     open.began(began);
     let ends = (local, remote);
-    let stream = Watched::new(stream, origin);
+    let mut stream = Watched::new(stream, origin);
     let remote = plain(remote);
     let why_tcp = began.reason().map(|reason| reason.as_str());
     tracing::debug!(%remote, protocol = began.as_str(), why_tcp, "accepted");
@@ -84,13 +91,28 @@ pub(super) async fn serve<S, B>(
         return;
     }
     let watch = stream.watch().downgrade();
-    let peer = Peer { remote, local: plain(local), tls: shared.acceptor.is_some() };
+    let mut peer = Peer { remote, local: plain(local), tls: shared.acceptor.is_some() };
+    let mut stopping = shared.stopping.clone();
+    if shared.proxies.iter().any(|range| range.contains(&remote.ip())) {
+        let header = select! {
+            biased;
+            _ = stopping.wait_for(|&stop| stop) => return,
+            header = timeout(shared.limits.header_read, proxy_protocol::read(&mut stream)) => header,
+        };
+        match header {
+            Ok(Ok(Header::Proxied { source, destination })) => {
+                (peer.remote, peer.local) = (plain(source), plain(destination));
+            }
+            Ok(Ok(Header::Local | Header::Unknown)) => {}
+            Ok(Err(error)) => return tracing::info!(%remote, %error, "closed a connection of a proxy"),
+            Err(_) => return tracing::info!(%remote, "the PROXY protocol header took too long"),
+        }
+    }
     let Some(acceptor) = &shared.acceptor else {
         let entry = Registry::enter(&shared.stats, peer, ends, began, &watch);
         return drive(stream, slot, &shared, watch, peer, entry).await;
     };
     let entry = Registry::enter(&shared.stats, peer, ends, began, &watch);
-    let mut stopping = shared.stopping.clone();
     let greeted = select! {
         biased;
         _ = stopping.wait_for(|&stop| stop) => return,

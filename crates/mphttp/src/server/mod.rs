@@ -29,6 +29,8 @@ mod connection;
 mod gauge;
 mod handshake;
 mod open;
+#[cfg(test)]
+mod proxied_tests;
 mod refused;
 mod request;
 mod stats;
@@ -44,6 +46,7 @@ use hyper_util::{
     rt::{TokioExecutor, TokioTimer},
     server::conn::auto,
 };
+use ipnet::IpNet;
 use mptcp_socket::{Listen, Listening, Protocol};
 use socket2::SockRef;
 use tokio::sync::{Semaphore, watch};
@@ -67,6 +70,7 @@ pub struct Server {
     protocol: Protocol,
     limits: Limits,
     tls: Option<ServerTls>,
+    proxies: Vec<IpNet>,
     stats: Stats,
     told: Told,
     threads: Option<NonZeroUsize>,
@@ -106,7 +110,8 @@ impl Server {
         let protocol = listening.protocol();
         let stats = Stats::default();
         let (limits, told) = (Limits::default(), Told::default());
-        Self { listening, protocol, limits, tls: None, stats, told, threads: None }
+        let proxies = Vec::new();
+        Self { listening, protocol, limits, tls: None, proxies, stats, told, threads: None }
     }
 
     /// Serves connections of any listener, such as one that systemd passed; what it speaks is read from it.
@@ -135,6 +140,17 @@ impl Server {
     #[must_use]
     pub fn protocol(mut self, protocol: Protocol) -> Self {
         self.protocol = protocol;
+        self
+    }
+
+    /// Expects connections from these addresses to begin with a [PROXY protocol](crate::proxy_protocol) header, version 1 or 2,
+    /// before TLS; [`Peer`] then names the client that it names. Those that begin otherwise are closed. Nobody else is
+    /// believed: whoever may send that header can pass for anybody. Default: no addresses.
+    ///
+    /// The header may take as long as [the head of a request](Server::header_read_timeout).
+    #[must_use]
+    pub fn proxy_protocol(mut self, proxies: impl IntoIterator<Item = IpNet>) -> Self {
+        self.proxies.extend(proxies);
         self
     }
 
@@ -262,7 +278,7 @@ impl Server {
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        let Self { listening, protocol, limits, tls, stats, told, threads } = self;
+        let Self { listening, protocol, limits, tls, proxies, stats, told, threads } = self;
         let accepts = listening.accepts().with_protocol(protocol);
         let (stop, stopping) = watch::channel(false);
         let slots = Slots::new(limits.connections);
@@ -273,6 +289,7 @@ impl Server {
             http: http_builder(&limits),
             // Linux hands this on to what is accepted, over TCP and MPTCP; others need not.
             nodelay: cfg!(target_os = "linux") && SockRef::from(&listening).set_tcp_nodelay(true).is_ok(),
+            proxies,
             limits,
             stats,
             told,
