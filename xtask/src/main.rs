@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 
 mod bench;
 mod command;
+mod package;
 mod pool;
 mod prerequisites;
 mod python;
@@ -27,6 +28,10 @@ enum Verb {
     Test(test::Args),
     /// Run the quick checks: formatting and clippy
     Lint,
+    /// Make a Debian package of the program
+    Deb,
+    /// Build the program linked statically, with musl
+    Static,
     /// Measure against peers in the same run, and write tables
     Bench(bench::Args),
 }
@@ -44,6 +49,8 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<ExitCode> {
     match cli.verb {
         Verb::Test(args) => test::run(&args),
+        Verb::Deb => package::deb(),
+        Verb::Static => package::linked_statically(),
         Verb::Bench(args) => bench::run(&args),
         Verb::Lint => test::run(&test::Args::lint()),
     }

@@ -68,6 +68,22 @@ pub const H2LOAD: Program = Program {
 pub const MPTCPIZE: Program =
     Program { names: &["mptcpize"], purpose: "runs wrk over MPTCP", remedy: "apt-get install mptcpize" };
 
+/// dpkg-deb, which packs.
+pub const DPKG_DEB: Program = Program {
+    names: &["dpkg-deb"],
+    purpose: "makes the Debian package",
+    remedy: "apt-get install dpkg, or use a Debian",
+};
+/// gzip, for manual pages.
+pub const GZIP: Program =
+    Program { names: &["gzip"], purpose: "packs manual pages", remedy: "apt-get install gzip" };
+/// musl's compiler: aws-lc-rs compiles C.
+pub const MUSL_GCC: Program = Program {
+    names: &["musl-gcc"],
+    purpose: "compiles aws-lc-rs for musl",
+    remedy: "apt-get install musl-tools",
+};
+
 /// # Errors
 /// When any of `programs` is not in `PATH`: one line for each, with its remedy.
 pub fn check(programs: &[&Program]) -> Result<()> {

@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 
 use crate::command::{cargo, command, output, run, target_dir};
 use crate::prerequisites::{C_COMPILER, CHROMIUM, CLIPPY, CURL, IP, PYTHON, Program, RUSTFMT};
-use crate::{pool, python};
+use crate::{package, pool, python};
 
 /// What is said of the whole run, for steps that can heed it.
 #[derive(Clone, Copy)]
@@ -40,6 +40,12 @@ pub const STEPS: &[Step] = &[
         about: "unit, end-to-end and lab tests",
         needs: &[&C_COMPILER, &CURL, &IP, &PYTHON, &CHROMIUM],
         run: test,
+    },
+    Step {
+        name: "package",
+        about: "the Debian package has what it should, and what it installs runs",
+        needs: package::NEEDS,
+        run: package::check,
     },
     Step {
         name: "python",

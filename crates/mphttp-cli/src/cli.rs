@@ -90,6 +90,8 @@ pub enum Verb {
         /// The shell.
         shell: Shell,
     },
+    /// Print the manual page, or write those of all verbs.
+    Man(crate::man::ManArgs),
 }
 
 /// The choice of protocol, as every verb takes it.

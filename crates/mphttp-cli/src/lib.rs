@@ -16,6 +16,7 @@ mod get;
 mod listening;
 mod logging;
 mod looks;
+mod man;
 #[cfg(feature = "otel")]
 mod otel;
 mod paths;
@@ -72,5 +73,6 @@ fn verb(cli: Cli) -> anyhow::Result<()> {
         #[cfg(target_os = "linux")]
         Verb::Demo(args) => demo::demo(&args),
         Verb::Completions { shell } => cli::completions(shell),
+        Verb::Man(args) => man::run(&args),
     }
 }

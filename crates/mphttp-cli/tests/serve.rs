@@ -409,6 +409,23 @@ fn completions_know_the_verbs() {
     assert!(output.status.success() && text(&output).contains("--self-signed"));
 }
 
+#[test]
+fn there_is_a_manual_page_for_each_verb() {
+    let output = mphttp().arg("man").output().unwrap();
+    assert!(output.status.success() && text(&output).contains(".TH mphttp 1"), "{}", text(&output));
+    let directory = tempfile::tempdir().unwrap();
+    let pages = directory.path().join("man1");
+    assert!(mphttp().args(["man", "--out"]).arg(&pages).status().unwrap().success());
+    for (page, word) in
+        [("mphttp-get.1", "continue"), ("mphttp-paths-auto.1", "endpoints"), ("mphttp-proxy.1", "forward")]
+    {
+        let text = fs::read_to_string(pages.join(page)).unwrap();
+        assert!(text.contains(word), "{page}: {text}");
+    }
+    let failed = mphttp().args(["man", "--out", "/dev/null/man1"]).output().unwrap();
+    assert_eq!(failed.status.code(), Some(23));
+}
+
 fn browse(profile: &Path, url: &str) -> Option<String> {
     let profile = format!("--user-data-dir={}", profile.display());
     let flags = [
