@@ -64,6 +64,11 @@ impl Body for RequestBody {
         if self.exceeded.load(Ordering::Relaxed) {
             return Poll::Ready(None);
         }
+        if self.incoming.is_end_stream() {
+            // hyper tells of the end of an announced length only with its next look at the connection, which may come late
+            // if the answer has left before; and if the connection is parked or closed by then, it tells of an error.
+            return Poll::Ready(None);
+        }
         let frame = ready!(Pin::new(&mut self.incoming).poll_frame(context));
         if (frame.is_none() || self.incoming.is_end_stream())
             && let Some(gauge) = self.gauge.take()

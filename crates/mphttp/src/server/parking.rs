@@ -6,13 +6,14 @@
 
 use std::{
     future::{Future, poll_fn},
+    mem::MaybeUninit,
     pin::pin,
     time::Duration,
 };
 
 use mptcp_socket::Watched;
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
+    io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
     select,
     sync::watch,
@@ -79,9 +80,10 @@ pub(super) async fn park<IO: Parkable>(
     if !io.is_drained() {
         return Ok(());
     }
-    // Readiness that the runtime knows of lasts until a read has found nothing, so none is missed. If it can't tell, the
-    // next read says why.
-    let readable = poll_fn(|context| io.socket().poll_read_ready(context));
+    // Readiness may be a guess that lasts until a read finds nothing: a look at the first byte settles it. If there can be no
+    // such look (MPTCP before Linux 5.17), the next read says more.
+    let mut byte = [MaybeUninit::uninit()];
+    let readable = poll_fn(move |context| io.socket().poll_peek(context, &mut ReadBuf::uninit(&mut byte)));
     within(gauge, limits, stopping, readable).await.map(|_| ())
 }
 
