@@ -6,6 +6,9 @@
     reason = "these are tests, helpers included"
 )]
 
+#[cfg(target_os = "linux")]
+#[path = "serve/idle.rs"]
+mod idle;
 #[path = "support/prometheus.rs"]
 mod prometheus;
 #[path = "serve/seen.rs"]

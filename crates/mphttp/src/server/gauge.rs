@@ -1,16 +1,18 @@
 //! Whether a connection is busy, idle, or dawdling over the head of a request: what its time limits are judged by.
 
 use std::{
+    future::Future,
     io,
     pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     task::{Context, Poll, ready},
     time::Duration,
 };
 
+use bytes::Bytes;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     sync::OwnedSemaphorePermit,
@@ -23,6 +25,10 @@ use super::open::Entry;
 #[derive(Debug)]
 pub(super) struct Gauge {
     in_flight: AtomicU32,
+    /// Whether what was written may not have left yet.
+    unflushed: AtomicBool,
+    /// Whether more of a request's body may arrive.
+    body: AtomicBool,
     times: Mutex<Times>,
 }
 
@@ -32,6 +38,8 @@ struct Times {
     idle_since: Instant,
     /// When the head began that has not arrived in full yet.
     head_since: Option<Instant>,
+    /// Whether any of it has.
+    head_begun: bool,
     multiplexed: bool,
 }
 
@@ -50,8 +58,20 @@ impl Gauge {
     /// A connection that is ready now: the time for its first request runs.
     pub(super) fn new() -> Arc<Self> {
         let now = Instant::now();
-        let times = Times { idle_since: now, head_since: Some(now), multiplexed: false };
-        Arc::new(Self { in_flight: AtomicU32::new(0), times: Mutex::new(times) })
+        let times = Times { idle_since: now, head_since: Some(now), head_begun: false, multiplexed: false };
+        Arc::new(Self {
+            in_flight: AtomicU32::new(0),
+            unflushed: AtomicBool::new(false),
+            body: AtomicBool::new(false),
+            times: Mutex::new(times),
+        })
+    }
+
+    /// The time for the first request begins anew.
+    pub(super) fn restart(&self) {
+        let now = Instant::now();
+        let mut times = self.times();
+        (times.idle_since, times.head_since) = (now, Some(now));
     }
 
     /// A request whose head has arrived; in flight until the guard is dropped.
@@ -59,6 +79,7 @@ impl Gauge {
         self.in_flight.fetch_add(1, Ordering::AcqRel);
         let mut times = self.times();
         times.head_since = None;
+        times.head_begun = false;
         times.multiplexed = multiplexed;
         InFlight(Arc::clone(self))
     }
@@ -81,6 +102,27 @@ impl Gauge {
         Verdict::Fine(next)
     }
 
+    /// Whether more of the body of the latest request may arrive. One that is given up before its end counts until the next
+    /// request: who knows how much of it HTTP still has to skip.
+    pub(super) fn body(&self, open: bool) {
+        self.body.store(open, Ordering::Release);
+    }
+
+    /// Since when an HTTP/1.1 connection has been between two requests, with nothing under way in either direction.
+    pub(super) fn silent_since(&self) -> Option<Instant> {
+        let busy = self.body.load(Ordering::Acquire) || self.unflushed.load(Ordering::Acquire);
+        if busy || !self.is_idle() {
+            return None;
+        }
+        let times = self.times();
+        (!times.head_begun && !times.multiplexed).then_some(times.idle_since)
+    }
+
+    /// Bytes of a head are there that were not seen to be some.
+    pub(super) fn head_begun(&self) {
+        self.has_read();
+    }
+
     fn is_idle(&self) -> bool {
         self.in_flight.load(Ordering::Acquire) == 0
     }
@@ -90,8 +132,9 @@ impl Gauge {
             let mut times = self.times();
             // What arrives between HTTP/2 requests may be anything (PING, SETTINGS, WINDOW_UPDATE): only the idle
             // limit holds there.
-            if times.head_since.is_none() && !times.multiplexed {
-                times.head_since = Some(Instant::now());
+            if !times.multiplexed {
+                times.head_begun = true;
+                times.head_since.get_or_insert_with(Instant::now);
             }
         }
     }
@@ -133,12 +176,42 @@ pub(super) struct Tracked<IO> {
     _entry: Option<Entry>,
     io: IO,
     gauge: Arc<Gauge>,
+    /// Bytes that were read before and are to be read again.
+    again: Bytes,
     _slot: OwnedSemaphorePermit,
 }
 
 impl<IO> Tracked<IO> {
     pub(super) fn new(io: IO, gauge: Arc<Gauge>, slot: OwnedSemaphorePermit, entry: Option<Entry>) -> Self {
-        Self { _entry: entry, io, gauge, _slot: slot }
+        Self { _entry: entry, io, gauge, again: Bytes::new(), _slot: slot }
+    }
+
+    /// Puts what `make` makes of the stream in its place; the connection ends if that is nothing.
+    pub(super) async fn replace<New, F>(self, make: impl FnOnce(IO) -> F) -> Option<Tracked<New>>
+    where
+        F: Future<Output = Option<New>>,
+    {
+        let Self { _entry, io, gauge, again, _slot } = self;
+        let io = make(io).await?;
+        Some(Tracked { _entry, io, gauge, again, _slot })
+    }
+
+    pub(super) fn get_ref(&self) -> &IO {
+        &self.io
+    }
+
+    pub(super) fn gauge(&self) -> &Gauge {
+        &self.gauge
+    }
+
+    /// Gives bytes back that were read, before those that were given back already.
+    pub(super) fn unread(&mut self, bytes: Bytes) {
+        self.again = if self.again.is_empty() { bytes } else { [&*bytes, &*self.again].concat().into() };
+    }
+
+    /// Whether there is nothing to be read again.
+    pub(super) fn is_drained(&self) -> bool {
+        self.again.is_empty()
     }
 }
 
@@ -148,6 +221,15 @@ impl<IO: AsyncRead + Unpin> AsyncRead for Tracked<IO> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if !self.again.is_empty() {
+            let length = self.again.len().min(buffer.remaining());
+            buffer.put_slice(&self.again.split_to(length));
+            if self.again.is_empty() {
+                // An empty part of them would keep them all.
+                self.again = Bytes::new();
+            }
+            return Poll::Ready(Ok(()));
+        }
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.io).poll_read(context, buffer))?;
         if buffer.filled().len() > before {
@@ -163,6 +245,7 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Tracked<IO> {
         context: &mut Context<'_>,
         buffer: &[u8],
     ) -> Poll<io::Result<usize>> {
+        self.gauge.unflushed.store(true, Ordering::Release);
         let written = ready!(Pin::new(&mut self.io).poll_write(context, buffer))?;
         self.gauge.has_written();
         Poll::Ready(Ok(written))
@@ -173,6 +256,7 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Tracked<IO> {
         context: &mut Context<'_>,
         buffers: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.gauge.unflushed.store(true, Ordering::Release);
         let written = ready!(Pin::new(&mut self.io).poll_write_vectored(context, buffers))?;
         self.gauge.has_written();
         Poll::Ready(Ok(written))
@@ -183,10 +267,14 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Tracked<IO> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(context)
+        ready!(Pin::new(&mut self.io).poll_flush(context))?;
+        // hyper flushes when all that it had was written.
+        self.gauge.unflushed.store(false, Ordering::Release);
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.gauge.unflushed.store(true, Ordering::Release);
         Pin::new(&mut self.io).poll_shutdown(context)
     }
 }
@@ -253,6 +341,27 @@ mod tests {
         gauge.has_read();
         assert!(fine(after(&gauge, 74).await));
         assert_eq!(after(&gauge, 1).await, Verdict::Idle);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn silence_is_between_requests_only() {
+        let gauge = Gauge::new();
+        let begun = Instant::now();
+        assert_eq!(gauge.silent_since(), Some(begun));
+        gauge.has_read();
+        assert_eq!(gauge.silent_since(), None, "a head has begun");
+        let request = gauge.request(false);
+        gauge.body(true);
+        assert_eq!(gauge.silent_since(), None, "a request is under way");
+        drop(request);
+        assert_eq!(gauge.silent_since(), None, "its body is not read");
+        gauge.body(false);
+        assert_eq!(gauge.silent_since(), Some(begun));
+        gauge.unflushed.store(true, Ordering::Release);
+        assert_eq!(gauge.silent_since(), None, "bytes have not left yet");
+        gauge.unflushed.store(false, Ordering::Release);
+        drop(gauge.request(true));
+        assert_eq!(gauge.silent_since(), None, "HTTP/2 is never silent");
     }
 
     #[tokio::test(start_paused = true)]

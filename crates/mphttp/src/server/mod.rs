@@ -29,6 +29,8 @@ mod connection;
 mod gauge;
 mod handshake;
 mod open;
+mod parking;
+mod protocol;
 #[cfg(test)]
 mod proxied_tests;
 mod refused;
@@ -42,10 +44,6 @@ use std::{future::Future, io, net::SocketAddr, num::NonZeroUsize, sync::Arc, tim
 use bytes::Bytes;
 use http::{Request, Response};
 use hyper::service::Service;
-use hyper_util::{
-    rt::{TokioExecutor, TokioTimer},
-    server::conn::auto,
-};
 use ipnet::IpNet;
 use mptcp_socket::{Listen, Listening, Protocol};
 use socket2::SockRef;
@@ -61,6 +59,7 @@ pub use stats::{Counts, Durations, RequestCounts, Sample, SpokenCounts, Stats};
 use crate::{BoxError, Error, tls::ServerTls};
 use accept::Slots;
 use connection::Shared;
+use protocol::Protocols;
 use refused::Told;
 
 /// A server, ready to [run](Server::run). Its limits have defaults fit for the open internet.
@@ -286,7 +285,7 @@ impl Server {
             service,
             accepts,
             acceptor: tls.map(|tls| tokio_rustls::TlsAcceptor::from(tls.config())),
-            http: http_builder(&limits),
+            protocols: Protocols::new(&limits),
             // Linux hands this on to what is accepted, over TCP and MPTCP; others need not.
             nodelay: cfg!(target_os = "linux") && SockRef::from(&listening).set_tcp_nodelay(true).is_ok(),
             proxies,
@@ -300,20 +299,4 @@ impl Server {
             Some(threads) => workers::on_threads(threads, listening, slots, shared, stop, shutdown).await,
         }
     }
-}
-
-fn http_builder(limits: &Limits) -> auto::Builder<TokioExecutor> {
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        // The gauge keeps this time: hyper's clock also runs while a kept-alive connection is idle.
-        .header_read_timeout(None)
-        .max_buf_size(limits.header_bytes);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(limits.streams)
-        .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX));
-    builder
 }

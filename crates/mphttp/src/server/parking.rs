@@ -1,0 +1,111 @@
+//! Where idle connections wait: what a connection keeps while it has nothing to do is its socket, the keys of its TLS, what
+//! its limits are judged by, and a small task. Buffers and the state of HTTP are made when there is something to read.
+//!
+//! A connection is parked when it begins, and again when it has been silent for [`SILENCE`] between two requests of
+//! HTTP/1.1. Those that ask more often never come here. HTTP/2 has state that can't be taken apart; it stays.
+
+use std::{
+    future::{Future, poll_fn},
+    mem::MaybeUninit,
+    pin::pin,
+    time::Duration,
+};
+
+use mptcp_socket::Watched;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+    select,
+    sync::watch,
+    time::sleep_until,
+};
+use tokio_rustls::server::TlsStream;
+
+use super::{
+    Limits,
+    gauge::{Gauge, Verdict},
+};
+
+/// How long a connection is silent before it gives up what it can make again.
+pub(super) const SILENCE: Duration = Duration::from_secs(1);
+
+/// A stream that can wait for its socket.
+pub(super) trait Parkable: AsyncRead + AsyncWrite + Unpin + Send + 'static {
+    /// Whether all that has arrived was read, so that only the socket can bring more.
+    fn is_drained(&self) -> bool;
+
+    /// The socket.
+    fn socket(&self) -> &TcpStream;
+}
+
+impl Parkable for Watched<TcpStream> {
+    fn is_drained(&self) -> bool {
+        true
+    }
+
+    fn socket(&self) -> &TcpStream {
+        self.get_ref()
+    }
+}
+
+/// In a box: the state of TLS is far larger than a parked connection's task.
+impl Parkable for Box<TlsStream<Watched<TcpStream>>> {
+    fn is_drained(&self) -> bool {
+        let (_, tls) = self.get_ref();
+        // A request can come with the end of the handshake, and lie decrypted in the buffers of TLS.
+        tls.wants_read() && !tls.wants_write()
+    }
+
+    fn socket(&self) -> &TcpStream {
+        self.get_ref().0.get_ref()
+    }
+}
+
+/// How a connection that has nothing under way is closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Close {
+    /// With a farewell: it was idle for too long, or the server stops.
+    Farewell,
+    /// At once: the head of a request took too long.
+    AtOnce,
+}
+
+/// Waits until there is something to read, be it the end; or says how to close.
+pub(super) async fn park<IO: Parkable>(
+    io: &IO,
+    gauge: &Gauge,
+    limits: &Limits,
+    stopping: &mut watch::Receiver<bool>,
+) -> Result<(), Close> {
+    if !io.is_drained() {
+        return Ok(());
+    }
+    // Readiness may be a guess that lasts until a read finds nothing: a look at the first byte settles it. If there can be no
+    // such look (MPTCP before Linux 5.17), the next read says more.
+    let mut byte = [MaybeUninit::uninit()];
+    let readable = poll_fn(move |context| io.socket().poll_peek(context, &mut ReadBuf::uninit(&mut byte)));
+    within(gauge, limits, stopping, readable).await.map(|_| ())
+}
+
+/// Waits for `event` as long as the connection's limits and the server allow.
+pub(super) async fn within<T>(
+    gauge: &Gauge,
+    limits: &Limits,
+    stopping: &mut watch::Receiver<bool>,
+    event: impl Future<Output = T>,
+) -> Result<T, Close> {
+    let mut event = pin!(event);
+    loop {
+        let next = match gauge.judge(limits.header_read, limits.idle) {
+            Verdict::Fine(next) => next,
+            Verdict::SlowHead => return Err(Close::AtOnce),
+            Verdict::Idle => return Err(Close::Farewell),
+        };
+        select! {
+            biased;
+            happened = event.as_mut() => return Ok(happened),
+            _ = stopping.wait_for(|&stop| stop) => return Err(Close::Farewell),
+            () = sleep_until(next) => {}
+        }
+    }
+}
