@@ -19,9 +19,11 @@ mod looks;
 mod otel;
 mod paths;
 mod picture;
+mod restart;
 mod runtime;
 mod seen;
 mod serve;
+mod serve_signals;
 mod serve_uploads;
 mod top;
 

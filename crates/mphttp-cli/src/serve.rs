@@ -5,6 +5,7 @@ use std::{
     net::{IpAddr, SocketAddr},
     path::PathBuf,
     sync::Arc,
+    time::Duration,
 };
 
 use anyhow::Context;
@@ -17,7 +18,7 @@ use mphttp::{
     tls::ServerTls,
     uploads::Uploads,
 };
-use mptcp_socket::{Listen, Listening};
+use mptcp_socket::Listening;
 use tokio::sync::oneshot;
 
 use crate::{
@@ -26,7 +27,9 @@ use crate::{
     cli::ProtocolArgs,
     error_reporting::{Failure, say},
     exit::Exit,
+    restart,
     seen::{Seen, SeenArgs},
+    serve_signals::{Cause, Signals},
     serve_uploads::UploadArgs,
 };
 
@@ -40,7 +43,11 @@ Examples:
   mphttp serve --metrics 9464 --status 9464
                                            metrics and a status page, for this host alone, on port 9464
   mphttp serve --uploads --bind 127.0.0.1  take uploads too: mphttp get -T FILE http://localhost:8000/
-  curl http://localhost:8000/.mphttp/check how is my connection made?";
+  curl http://localhost:8000/.mphttp/check how is my connection made?
+
+SIGTERM and Ctrl-C: stop when the requests in flight are done, after 10 s at the latest; once more: at once.
+SIGUSR2: start anew, with the program, certificates and files of now, without refusing a connection; this process ends when its
+  requests are done. A socket that systemd passes (LISTEN_FDS) takes the place of --bind and --port. See docs/restart.md.";
 
 /// Options of `mphttp serve`.
 #[derive(Args, Debug)]
@@ -103,7 +110,7 @@ struct Site {
     log: Option<AccessLog>,
 }
 
-/// Serves until Ctrl-C or SIGTERM.
+/// Serves until Ctrl-C or SIGTERM, or until a successor that SIGUSR2 started does.
 pub fn run(args: ServeArgs) -> anyhow::Result<()> {
     let protocol = args.protocol.choice()?;
     let files = Files::new(&args.directory)
@@ -114,18 +121,17 @@ pub fn run(args: ServeArgs) -> anyhow::Result<()> {
         .listing(!args.no_listing)
         .follow_symlinks_outside(args.follow_symlinks);
     let uploads = args.uploads.handler(&args.directory)?;
-    let listen = Listen::new(protocol);
-    let listening = match args.bind {
-        Some(ip) => listen.bind(SocketAddr::new(ip, args.port))?,
-        None => listen.bind_all(args.port)?,
-    };
+    restart::begin()?;
+    let listening = restart::main_listener(args.bind, args.port, protocol)?;
     let local = listening.local_addr().context("the listener has no address")?;
     let tls = tls(&args, local)?;
     let mut seen = args.seen.prepare()?;
     if !args.quiet {
         banner(&files, &listening, local, tls.as_ref(), uploads.is_some(), &seen);
     }
-    let mut server = seen.attach(Server::new(listening).max_connections(args.max_connections));
+    // How long a stop may take depends on its cause: `Signals` keeps the time.
+    let server = Server::new(listening).protocol(protocol).grace(Duration::MAX);
+    let mut server = seen.attach(server.max_connections(args.max_connections));
     if let Some(tls) = tls {
         server = server.tls(tls);
     }
@@ -136,7 +142,7 @@ pub fn run(args: ServeArgs) -> anyhow::Result<()> {
         .context("can't start the runtime")?;
     let outcome = runtime.block_on(async {
         seen.start(&server)?;
-        serve(server, site, args.quiet).await
+        serve(server, site, &seen, args.quiet).await
     });
     // A read from a disk or network drive that hangs must not keep the program.
     runtime.shutdown_background();
@@ -144,22 +150,25 @@ pub fn run(args: ServeArgs) -> anyhow::Result<()> {
     outcome
 }
 
-async fn serve(server: Server, site: Arc<Site>, quiet: bool) -> anyhow::Result<()> {
+async fn serve(server: Server, site: Arc<Site>, seen: &Seen, quiet: bool) -> anyhow::Result<()> {
     let mut signals = Signals::new().context("can't watch for signals")?;
     let (stop, stopped) = oneshot::channel();
-    let twice = async move {
-        signals.next().await;
-        if !quiet {
-            say("Stopping when the requests in flight are done; once more stops at once.");
+    let leave = async move {
+        let cause = signals.cause(quiet).await;
+        if cause == Cause::Replaced {
+            seen.stop();
+        } else {
+            restart::stopping();
         }
         let _ = stop.send(());
-        signals.next().await;
+        signals.last_moment(cause, quiet).await;
     };
     let service = service_fn(move |request: Request<RequestBody>| answer(Arc::clone(&site), request));
     let server = server.run(service, async { drop(stopped.await) });
+    restart::ready();
     tokio::select! {
         outcome = server => Ok(outcome?),
-        () = twice => Ok(()),
+        () = leave => Ok(()),
     }
 }
 
@@ -218,41 +227,4 @@ fn banner(
         }
     }
     say("Ctrl-C stops.");
-}
-
-/// The signals that ask a server to stop.
-struct Signals {
-    #[cfg(unix)]
-    terminate: tokio::signal::unix::Signal,
-    #[cfg(unix)]
-    interrupt: tokio::signal::unix::Signal,
-}
-
-#[cfg(unix)]
-impl Signals {
-    fn new() -> std::io::Result<Self> {
-        use tokio::signal::unix::{SignalKind, signal};
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
-    }
-
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
-}
-
-#[cfg(not(unix))]
-impl Signals {
-    fn new() -> std::io::Result<Self> {
-        Ok(Self {})
-    }
-
-    async fn next(&mut self) {
-        // Without the handler there is nothing to wait for: the system ends the program itself.
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    }
 }

@@ -12,6 +12,8 @@ mod error;
 pub mod files;
 pub mod metrics;
 pub mod report;
+#[cfg(unix)]
+pub mod restart;
 pub mod server;
 pub mod tls;
 mod trace;

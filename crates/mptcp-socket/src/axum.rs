@@ -48,7 +48,8 @@ impl<S: Sync> FromRequestParts<S> for Watch {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
         let kept = parts.extensions.get::<Self>();
-        let kept = kept.or_else(|| parts.extensions.get::<ConnectInfo<Self>>().map(|ConnectInfo(watch)| watch));
+        let kept =
+            kept.or_else(|| parts.extensions.get::<ConnectInfo<Self>>().map(|ConnectInfo(watch)| watch));
         kept.cloned().ok_or(NOT_KEPT)
     }
 }

@@ -91,9 +91,9 @@ impl<In: Transport> Chained<In> for Connector {
         let closer = Arc::new(Closer(stream.get_ref().try_clone()?));
         let handle: Weak<dyn ShutdownHandle> = Arc::<Closer>::downgrade(&closer);
         (details.register_shutdown)(handle)?;
-        let buffers = LazyBuffers::new(details.config.input_buffer_size(), details.config.output_buffer_size());
-        let connection =
-            Connection { stream, _closer: closer, buffers, read_limit: None, write_limit: None };
+        let buffers =
+            LazyBuffers::new(details.config.input_buffer_size(), details.config.output_buffer_size());
+        let connection = Connection { stream, _closer: closer, buffers, read_limit: None, write_limit: None };
         Ok(Some(Either::B(connection)))
     }
 }

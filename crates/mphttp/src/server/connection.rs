@@ -15,7 +15,7 @@ use tokio::{
     net::TcpStream,
     select,
     sync::{OwnedSemaphorePermit, watch},
-    time::{Instant, sleep_until, timeout},
+    time::{Instant, sleep, sleep_until, timeout},
 };
 use tokio_rustls::TlsAcceptor;
 
@@ -33,6 +33,10 @@ use crate::{BoxError, report::plain};
 
 /// How long a connection that was asked to end may take for its farewell (GOAWAY, close_notify).
 const FAREWELL: Duration = Duration::from_secs(5);
+
+/// How long a client that connected before the stop, and has sent nothing yet, may take for its first request: it may be on its
+/// way, and to close now would be to refuse it.
+const FRESH: Duration = Duration::from_secs(1);
 
 /// What the connections of a server share.
 pub(super) struct Shared<S> {
@@ -87,9 +91,13 @@ pub(super) async fn serve<S, B>(
     };
     let entry = Registry::enter(&shared.stats, peer, ends, began, &watch);
     let mut stopping = shared.stopping.clone();
+    let stopped = async {
+        drop(stopping.wait_for(|&stop| stop).await);
+        sleep(FRESH).await;
+    };
     let greeted = select! {
         biased;
-        _ = stopping.wait_for(|&stop| stop) => return,
+        () = stopped => return,
         greeted = timeout(shared.limits.tls_handshake, handshake::accept(acceptor, stream)) => greeted,
     };
     match greeted {
@@ -136,6 +144,12 @@ async fn drive<IO, S, B>(
     let mut stopping = shared.stopping.clone();
     let mut alarm = pin!(sleep_until(Instant::now() + head.min(idle)));
     let (mut told, mut leaving) = (false, false);
+    let mut asked = pin!(async {
+        drop(stopping.wait_for(|&stop| stop).await);
+        if gauge.is_fresh() {
+            sleep(FRESH).await;
+        }
+    });
     loop {
         select! {
             result = connection.as_mut() => {
@@ -148,7 +162,7 @@ async fn drive<IO, S, B>(
                 }
                 return;
             }
-            _ = stopping.wait_for(|&stop| stop), if !told => {
+            () = asked.as_mut(), if !told => {
                 told = true;
                 connection.as_mut().graceful_shutdown();
             }

@@ -5,7 +5,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     task::{Context, Poll, ready},
     time::Duration,
@@ -23,6 +23,8 @@ use super::open::Entry;
 #[derive(Debug)]
 pub(super) struct Gauge {
     in_flight: AtomicU32,
+    /// Whether the client has sent anything.
+    spoke: AtomicBool,
     times: Mutex<Times>,
 }
 
@@ -51,7 +53,11 @@ impl Gauge {
     pub(super) fn new() -> Arc<Self> {
         let now = Instant::now();
         let times = Times { idle_since: now, head_since: Some(now), multiplexed: false };
-        Arc::new(Self { in_flight: AtomicU32::new(0), times: Mutex::new(times) })
+        Arc::new(Self {
+            in_flight: AtomicU32::new(0),
+            spoke: AtomicBool::new(false),
+            times: Mutex::new(times),
+        })
     }
 
     /// A request whose head has arrived; in flight until the guard is dropped.
@@ -85,7 +91,13 @@ impl Gauge {
         self.in_flight.load(Ordering::Acquire) == 0
     }
 
+    /// Whether the client has sent nothing yet.
+    pub(super) fn is_fresh(&self) -> bool {
+        !self.spoke.load(Ordering::Relaxed)
+    }
+
     fn has_read(&self) {
+        self.spoke.store(true, Ordering::Relaxed);
         if self.is_idle() {
             let mut times = self.times();
             // What arrives between HTTP/2 requests may be anything (PING, SETTINGS, WINDOW_UPDATE): only the idle
