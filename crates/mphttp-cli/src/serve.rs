@@ -126,14 +126,11 @@ pub fn run(args: ServeArgs) -> anyhow::Result<()> {
     let local = listening.local_addr().context("the listener has no address")?;
     let tls = tls(&args, local)?;
     let mut seen = args.seen.prepare()?;
-    if !args.quiet {
-        banner(&files, &listening, local, tls.as_ref(), uploads.is_some(), &seen);
-    }
     // How long a stop may take depends on its cause: `Signals` keeps the time.
     let server = Server::new(listening).protocol(protocol).grace(Duration::MAX);
     let mut server = seen.attach(server.max_connections(args.max_connections));
-    if let Some(tls) = tls {
-        server = server.tls(tls);
+    if let Some(tls) = &tls {
+        server = server.tls(tls.clone());
     }
     let site = Arc::new(Site { files, uploads, check: !args.no_check, log: seen.log() });
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -141,8 +138,13 @@ pub fn run(args: ServeArgs) -> anyhow::Result<()> {
         .build()
         .context("can't start the runtime")?;
     let outcome = runtime.block_on(async {
+        // Before anything is said: whoever reads it may send one.
+        let signals = Signals::new().context("can't watch for signals")?;
+        if !args.quiet {
+            banner(&site, server.listening(), local, tls.as_ref(), &seen);
+        }
         seen.start(&server)?;
-        serve(server, site, &seen, args.quiet).await
+        serve(server, site, &seen, signals, args.quiet).await
     });
     // A read from a disk or network drive that hangs must not keep the program.
     runtime.shutdown_background();
@@ -150,8 +152,13 @@ pub fn run(args: ServeArgs) -> anyhow::Result<()> {
     outcome
 }
 
-async fn serve(server: Server, site: Arc<Site>, seen: &Seen, quiet: bool) -> anyhow::Result<()> {
-    let mut signals = Signals::new().context("can't watch for signals")?;
+async fn serve(
+    server: Server,
+    site: Arc<Site>,
+    seen: &Seen,
+    mut signals: Signals,
+    quiet: bool,
+) -> anyhow::Result<()> {
     let (stop, stopped) = oneshot::channel();
     let leave = async move {
         let cause = signals.cause(quiet).await;
@@ -194,15 +201,14 @@ fn tls(args: &ServeArgs, local: SocketAddr) -> Result<Option<ServerTls>, mphttp:
 }
 
 fn banner(
-    files: &Files,
+    site: &Site,
     listening: &Listening,
     local: SocketAddr,
     tls: Option<&ServerTls>,
-    uploads: bool,
     seen: &Seen,
 ) {
-    say(format_args!("Serving {}", files.root().display()));
-    if uploads {
+    say(format_args!("Serving {}", site.files.root().display()));
+    if site.uploads.is_some() {
         say("Uploads are on: whoever reaches this port can write files there.");
     }
     let scheme = if tls.is_some() { "https" } else { "http" };

@@ -148,7 +148,7 @@ fn serve(bench: &Bench, arguments: &[&str], notify: Option<&Path>) -> (Child, mp
 }
 
 fn ask(stream: &mut (impl Read + Write), name: &str) -> Vec<u8> {
-    write!(stream, "GET /{name} HTTP/1.1\r\nHost: lab\r\nConnection: close\r\n\r\n").unwrap();
+    write!(stream, "GET /{name} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).unwrap();
     answer
