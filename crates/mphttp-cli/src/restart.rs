@@ -10,7 +10,7 @@ use std::{
 };
 
 use mphttp::Protocol;
-use mptcp_socket::{Listen, Listening};
+use mptcp_socket::{Listen, Listening, Reason};
 
 use crate::{error_reporting::Failure, exit::Exit};
 
@@ -69,7 +69,14 @@ pub fn main_listener(bind: Option<IpAddr>, port: u16, protocol: Protocol) -> any
         (None, Some(ip)) => Listen::new(protocol).bind((ip, port).into()),
         (None, None) => Listen::new(protocol).bind_all(port),
     };
-    Ok(listening("main", fits, made)?)
+    let listening = listening("main", fits, made)?;
+    match listening.why_tcp() {
+        // Made here, it would not exist. Every client would be turned away.
+        Some(_) if protocol == Protocol::MptcpOnly => {
+            Err(mptcp_socket::Error::NotMptcp { reason: Reason::TcpSocket, peer: None }.into())
+        }
+        _ => Ok(listening),
+    }
 }
 
 /// The socket that systemd passed.

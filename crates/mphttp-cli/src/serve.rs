@@ -200,13 +200,7 @@ fn tls(args: &ServeArgs, local: SocketAddr) -> Result<Option<ServerTls>, mphttp:
     ServerTls::from_pem_files(certificate, key).map(Some)
 }
 
-fn banner(
-    site: &Site,
-    listening: &Listening,
-    local: SocketAddr,
-    tls: Option<&ServerTls>,
-    seen: &Seen,
-) {
+fn banner(site: &Site, listening: &Listening, local: SocketAddr, tls: Option<&ServerTls>, seen: &Seen) {
     say(format_args!("Serving {}", site.files.root().display()));
     if site.uploads.is_some() {
         say("Uploads are on: whoever reaches this port can write files there.");

@@ -1,6 +1,6 @@
 //! Listeners that a service manager made: socket activation as systemd does it (`sd_listen_fds(3)`).
 //!
-//! With `SocketProtocol=mptcp` in its `.socket` unit (`systemd.socket(5)`, systemd 231) a listener comes as an MPTCP one, which
+//! With `SocketProtocol=mptcp` in its `.socket` unit (`systemd.socket(5)`, systemd 257) a listener comes as an MPTCP one, which
 //! is read from the socket (`SO_PROTOCOL`), not believed. Connections that arrive while nobody accepts wait in its queue: a
 //! service that is restarted refuses none.
 
