@@ -22,9 +22,11 @@ mod otel;
 mod paths;
 mod picture;
 mod proxy;
+mod restart;
 mod runtime;
 mod seen;
 mod serve;
+mod serve_signals;
 mod serve_uploads;
 mod top;
 

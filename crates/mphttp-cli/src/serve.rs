@@ -1,12 +1,6 @@
 //! `mphttp serve`: a directory over HTTP, and the truth about each connection in the access log.
 
-use std::{
-    convert::Infallible,
-    net::{IpAddr, SocketAddr},
-    num::NonZeroUsize,
-    path::PathBuf,
-    sync::Arc,
-};
+use std::{convert::Infallible, net::IpAddr, num::NonZeroUsize, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use clap::Args;
@@ -17,7 +11,8 @@ use mphttp::{
     server::{RequestBody, check, service_fn},
     uploads::Uploads,
 };
-use mptcp_socket::Listen;
+
+use tokio::sync::oneshot;
 
 use crate::{
     access_log::{AccessLog, Logged},
@@ -25,7 +20,9 @@ use crate::{
     error_reporting::{Failure, say},
     exit::Exit,
     listening::{self, TlsArgs, positive},
-    seen::SeenArgs,
+    restart,
+    seen::{Seen, SeenArgs},
+    serve_signals::Signals,
     serve_uploads::UploadArgs,
 };
 
@@ -39,7 +36,11 @@ Examples:
   mphttp serve --metrics 9464 --status 9464
                                            metrics and a status page, for this host alone, on port 9464
   mphttp serve --uploads --bind 127.0.0.1  take uploads too: mphttp get -T FILE http://localhost:8000/
-  curl http://localhost:8000/.mphttp/check how is my connection made?";
+  curl http://localhost:8000/.mphttp/check how is my connection made?
+
+SIGTERM and Ctrl-C: stop when the requests in flight are done, after 10 s at the latest; once more: at once.
+SIGUSR2: start anew, with the program, certificates and files of now, without refusing a connection; this process ends when its
+  requests are done. A socket that systemd passes (LISTEN_FDS) takes the place of --bind and --port. See docs/restart.md.";
 
 /// Options of `mphttp serve`.
 #[derive(Args, Debug)]
@@ -87,7 +88,7 @@ struct Site {
     log: Option<AccessLog>,
 }
 
-/// Serves until Ctrl-C or SIGTERM.
+/// Serves until Ctrl-C or SIGTERM, or until a successor that SIGUSR2 started does.
 pub fn run(args: ServeArgs) -> anyhow::Result<()> {
     let protocol = args.protocol.choice()?;
     let files = Files::new(&args.directory)
@@ -98,26 +99,17 @@ pub fn run(args: ServeArgs) -> anyhow::Result<()> {
         .listing(!args.no_listing)
         .follow_symlinks_outside(args.follow_symlinks);
     let uploads = args.uploads.handler(&args.directory)?;
-    let listen = Listen::new(protocol);
-    let listening = match args.bind {
-        Some(ip) => listen.bind(SocketAddr::new(ip, args.port))?,
-        None => listen.bind_all(args.port)?,
-    };
+    restart::begin()?;
+    let listening = restart::main_listener(args.bind, args.port, protocol)?;
     let local = listening.local_addr().context("the listener has no address")?;
     let tls = args.tls.server(local)?;
     let mut seen = args.seen.prepare()?;
-    if !args.quiet {
-        say(format_args!("Serving {}", files.root().display()));
-        if uploads.is_some() {
-            say("Uploads are on: whoever reaches this port can write files there.");
-        }
-        listening::banner(&listening, local, tls.as_ref(), &seen);
-    }
     let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-    let server = Server::new(listening).max_connections(args.max_connections).threads(threads);
-    let mut server = seen.attach(server);
-    if let Some(tls) = tls {
-        server = server.tls(tls);
+    // How long a stop may take depends on its cause: `Signals` keeps the time.
+    let server = Server::new(listening).protocol(protocol).grace(Duration::MAX).threads(threads);
+    let mut server = seen.attach(server.max_connections(args.max_connections));
+    if let Some(tls) = &tls {
+        server = server.tls(tls.clone());
     }
     let site = Arc::new(Site { files, uploads, check: !args.no_check, log: seen.log() });
     // For all but the connections, which have threads of their own.
@@ -126,8 +118,17 @@ pub fn run(args: ServeArgs) -> anyhow::Result<()> {
         .build()
         .context("can't start the runtime")?;
     let outcome = runtime.block_on(async {
+        // Before anything is said: whoever reads it may send one.
+        let signals = Signals::new().context("can't watch for signals")?;
+        if !args.quiet {
+            say(format_args!("Serving {}", site.files.root().display()));
+            if site.uploads.is_some() {
+                say("Uploads are on: whoever reaches this port can write files there.");
+            }
+            listening::banner(server.listening(), local, tls.as_ref(), &seen);
+        }
         seen.start(&server)?;
-        serve(server, site, args.quiet).await
+        serve(server, site, &seen, signals, args.quiet).await
     });
     // A read from a disk or network drive that hangs must not keep the program.
     runtime.shutdown_background();
@@ -135,9 +136,20 @@ pub fn run(args: ServeArgs) -> anyhow::Result<()> {
     outcome
 }
 
-async fn serve(server: Server, site: Arc<Site>, quiet: bool) -> anyhow::Result<()> {
+async fn serve(
+    server: Server,
+    site: Arc<Site>,
+    seen: &Seen,
+    signals: Signals,
+    quiet: bool,
+) -> anyhow::Result<()> {
     let service = service_fn(move |request: Request<RequestBody>| answer(Arc::clone(&site), request));
-    listening::until_signal(|stopped| server.run(service, async { drop(stopped.await) }), quiet).await
+    let serve = |stopped: oneshot::Receiver<()>| {
+        let server = server.run(service, async { drop(stopped.await) });
+        restart::ready();
+        server
+    };
+    listening::until_signal(signals, || seen.stop(), serve, quiet).await
 }
 
 async fn answer(site: Arc<Site>, request: Request<RequestBody>) -> Result<Response<Logged>, Infallible> {

@@ -25,6 +25,7 @@ use crate::{
     error_reporting::{Failure, say},
     exit::Exit,
     listening,
+    serve_signals::Signals,
 };
 
 /// How long what is under way may take once the program is asked to stop.
@@ -167,9 +168,12 @@ impl Plan {
 
     /// Serves until a signal; a second one stops at once.
     async fn serve(self, server: Server, log: Option<AccessLog>, quiet: bool) -> anyhow::Result<()> {
+        let signals = Signals::new()?;
         let forward = self.forward.clone();
         let service = service_fn(move |request| answer(forward.clone(), log.clone(), request));
         listening::until_signal(
+            signals,
+            || (),
             |stopped| async {
                 let (end, ended) = oneshot::channel::<()>();
                 let shutdown = async move {

@@ -19,6 +19,7 @@ use crate::{
     exit::Exit,
     get::seconds,
     listening,
+    serve_signals::Signals,
 };
 
 const CONNECT: Duration = Duration::from_secs(5);
@@ -82,11 +83,18 @@ async fn serve(
     log: Option<AccessLog>,
     quiet: bool,
 ) -> anyhow::Result<()> {
+    let signals = Signals::new().context("can't watch for signals")?;
     let checked = proxy.clone();
     tokio::spawn(async move { checked.check_health().await });
     let service =
         service_fn(move |request: Request<RequestBody>| answer(proxy.clone(), log.clone(), request));
-    listening::until_signal(|stopped| server.run(service, async { drop(stopped.await) }), quiet).await
+    listening::until_signal(
+        signals,
+        || (),
+        |stopped| server.run(service, async { drop(stopped.await) }),
+        quiet,
+    )
+    .await
 }
 
 async fn answer(

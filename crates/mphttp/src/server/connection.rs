@@ -198,7 +198,7 @@ async fn greet<S>(
         let limit = shared.limits.tls_handshake;
         select! {
             biased;
-            _ = stopping.wait_for(|&stop| stop) => None,
+            () = parking::asked_to_end(&service.gauge, &mut stopping) => None,
             greeted = timeout(limit, handshake::accept(acceptor, stream)) => match greeted {
                 Ok(Ok(stream)) => Some(Box::new(stream)),
                 Ok(Err(error)) => {
@@ -336,6 +336,7 @@ async fn run<M: Machine, S>(
     let patience = if *parks { SILENCE } else { Duration::MAX };
     let mut alarm = pin!(sleep_until(Instant::now() + head.min(idle).min(patience)));
     let (mut told, mut leaving) = (false, false);
+    let mut asked = pin!(parking::asked_to_end(gauge, stopping));
     loop {
         select! {
             result = machine.as_mut() => {
@@ -348,7 +349,7 @@ async fn run<M: Machine, S>(
                 }
                 return false;
             }
-            _ = stopping.wait_for(|&stop| stop), if !told => {
+            () = asked.as_mut(), if !told => {
                 told = true;
                 machine.as_mut().leave();
             }

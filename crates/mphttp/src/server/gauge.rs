@@ -25,6 +25,8 @@ use super::open::Entry;
 #[derive(Debug)]
 pub(super) struct Gauge {
     in_flight: AtomicU32,
+    /// Whether the client has sent anything.
+    spoke: AtomicBool,
     /// Whether what was written may not have left yet.
     unflushed: AtomicBool,
     /// Whether more of a request's body may arrive.
@@ -61,6 +63,7 @@ impl Gauge {
         let times = Times { idle_since: now, head_since: Some(now), head_begun: false, multiplexed: false };
         Arc::new(Self {
             in_flight: AtomicU32::new(0),
+            spoke: AtomicBool::new(false),
             unflushed: AtomicBool::new(false),
             body: AtomicBool::new(false),
             times: Mutex::new(times),
@@ -127,7 +130,13 @@ impl Gauge {
         self.in_flight.load(Ordering::Acquire) == 0
     }
 
+    /// Whether the client has sent nothing yet.
+    pub(super) fn is_fresh(&self) -> bool {
+        !self.spoke.load(Ordering::Relaxed)
+    }
+
     fn has_read(&self) {
+        self.spoke.store(true, Ordering::Relaxed);
         if self.is_idle() {
             let mut times = self.times();
             // What arrives between HTTP/2 requests may be anything (PING, SETTINGS, WINDOW_UPDATE): only the idle

@@ -17,7 +17,7 @@ use tokio::{
     net::TcpStream,
     select,
     sync::watch,
-    time::sleep_until,
+    time::{sleep, sleep_until},
 };
 use tokio_rustls::server::TlsStream;
 
@@ -28,6 +28,10 @@ use super::{
 
 /// How long a connection is silent before it gives up what it can make again.
 pub(super) const SILENCE: Duration = Duration::from_secs(1);
+
+/// How long a client that connected before the stop, and has sent nothing yet, may take for its first request: it may be on its
+/// way, and to close now would be to refuse it.
+const FRESH: Duration = Duration::from_secs(1);
 
 /// A stream that can wait for its socket.
 pub(super) trait Parkable: AsyncRead + AsyncWrite + Unpin + Send + 'static {
@@ -87,6 +91,15 @@ pub(super) async fn park<IO: Parkable>(
     within(gauge, limits, stopping, readable).await.map(|_| ())
 }
 
+/// Waits until the server stops, and until a client that has sent nothing yet has had a moment for its first request.
+pub(super) async fn asked_to_end(gauge: &Gauge, stopping: &mut watch::Receiver<bool>) {
+    drop(stopping.wait_for(|&stop| stop).await);
+    if gauge.is_fresh() {
+        // In a box: it is what a parked connection would never need.
+        Box::pin(sleep(FRESH)).await;
+    }
+}
+
 /// Waits for `event` as long as the connection's limits and the server allow.
 pub(super) async fn within<T>(
     gauge: &Gauge,
@@ -104,7 +117,7 @@ pub(super) async fn within<T>(
         select! {
             biased;
             happened = event.as_mut() => return Ok(happened),
-            _ = stopping.wait_for(|&stop| stop) => return Err(Close::Farewell),
+            () = asked_to_end(gauge, stopping) => return Err(Close::Farewell),
             () = sleep_until(next) => {}
         }
     }
