@@ -339,6 +339,8 @@ async fn run<M: Machine, S>(
     let mut asked = pin!(parking::asked_to_end(gauge, stopping));
     loop {
         select! {
+            // First the machine: asked to leave before it has seen what has arrived, it would close.
+            biased;
             result = machine.as_mut() => {
                 if let Err(error) = result {
                     if let Some(refused) = Refused::of(&error, *peer, || watch.upgrade()) {
