@@ -28,7 +28,7 @@ use super::{
     gauge::{Gauge, Tracked, Verdict},
     handshake,
     open::Registry,
-    parking::{self, Close, Parkable, SILENCE},
+    parking::{self, Close, Lively, Parkable, SILENCE},
     protocol::{self, Machine, Protocols},
     refused::{Refused, Told},
     request::{ForConnection, Peer},
@@ -52,6 +52,7 @@ pub(super) struct Shared<S> {
     /// Whether connections have `TCP_NODELAY` from their listener.
     pub(super) nodelay: bool,
     pub(super) limits: Limits,
+    pub(super) lively: Lively,
     /// Whose connections begin with a PROXY protocol header.
     pub(super) proxies: Vec<IpNet>,
     pub(super) stats: Stats,
@@ -333,8 +334,9 @@ async fn run<M: Machine, S>(
     let (head, idle) = (shared.limits.header_read, shared.limits.idle);
     let About { gauge, peer, watch, parks } = about;
     let remote = peer.remote;
-    let patience = if *parks { SILENCE } else { Duration::MAX };
-    let mut alarm = pin!(sleep_until(Instant::now() + head.min(idle).min(patience)));
+    let _lively = shared.lively.one();
+    let patience = || if *parks { shared.lively.patience() } else { head };
+    let mut alarm = pin!(sleep_until(Instant::now() + head.min(idle).min(patience())));
     let (mut told, mut leaving) = (false, false);
     let mut asked = pin!(parking::asked_to_end(gauge, stopping));
     loop {
@@ -357,12 +359,13 @@ async fn run<M: Machine, S>(
             }
             () = alarm.as_mut() => match gauge.judge(head, idle) {
                 Verdict::Fine(next) if *parks && !told => {
-                    let now = Instant::now();
+                    let (now, patience) = (Instant::now(), patience());
                     let silent = gauge.silent_since();
-                    if silent.is_some_and(|since| since + SILENCE <= now) {
+                    if silent.is_some_and(|since| since + patience <= now) {
                         return true;
                     }
-                    alarm.as_mut().reset(next.min(silent.unwrap_or(now) + SILENCE));
+                    // Who is busy is not looked at often: thousands may be.
+                    alarm.as_mut().reset(next.min(silent.map_or(now + SILENCE, |since| since + patience)));
                 }
                 Verdict::Fine(next) => alarm.as_mut().reset(next),
                 Verdict::SlowHead => {

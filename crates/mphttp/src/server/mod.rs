@@ -59,6 +59,7 @@ pub use stats::{Counts, Durations, RequestCounts, Sample, SpokenCounts, Stats};
 use crate::{BoxError, Error, tls::ServerTls};
 use accept::Slots;
 use connection::Shared;
+use parking::Lively;
 use protocol::Protocols;
 use refused::Told;
 
@@ -289,6 +290,7 @@ impl Server {
             // Linux hands this on to what is accepted, over TCP and MPTCP; others need not.
             nodelay: cfg!(target_os = "linux") && SockRef::from(&listening).set_tcp_nodelay(true).is_ok(),
             proxies,
+            lively: Lively::default(),
             limits,
             stats,
             told,

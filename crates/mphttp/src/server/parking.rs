@@ -1,13 +1,14 @@
 //! Where idle connections wait: what a connection keeps while it has nothing to do is its socket, the keys of its TLS, what
 //! its limits are judged by, and a small task. Buffers and the state of HTTP are made when there is something to read.
 //!
-//! A connection is parked when it begins, and again when it has been silent for [`SILENCE`] between two requests of
-//! HTTP/1.1. Those that ask more often never come here. HTTP/2 has state that can't be taken apart; it stays.
+//! A connection is parked when it begins, and again when it has been silent between two requests of HTTP/1.1: for a second,
+//! or less where many are lively. Those that ask more often never come here. HTTP/2 has state that can't be taken apart; it stays.
 
 use std::{
     future::{Future, poll_fn},
     mem::MaybeUninit,
     pin::pin,
+    sync::atomic::{AtomicUsize, Ordering},
     time::Duration,
 };
 
@@ -26,8 +27,38 @@ use super::{
     gauge::{Gauge, Verdict},
 };
 
-/// How long a connection is silent before it gives up what it can make again.
+/// How long a connection is silent before it gives up what it can make again, while few have that.
 pub(super) const SILENCE: Duration = Duration::from_secs(1);
+/// The least of it, however many they are.
+const LEAST: Duration = Duration::from_millis(50);
+/// How many are few.
+const FEW: usize = 256;
+
+/// Counts the connections that have the buffers and the state of HTTP.
+#[derive(Debug, Default)]
+pub(super) struct Lively(AtomicUsize);
+
+impl Lively {
+    /// Counts one more until what is returned is dropped.
+    pub(super) fn one(&self) -> impl Drop + '_ {
+        struct One<'a>(&'a Lively);
+        impl Drop for One<'_> {
+            fn drop(&mut self) {
+                self.0.0.fetch_sub(1, Ordering::Relaxed);
+            }
+        }
+        self.0.fetch_add(1, Ordering::Relaxed);
+        One(self)
+    }
+
+    /// How long a connection may be silent before it is parked: the more have what parked ones give up, the shorter, so that
+    /// thousands that each ask once don't have it all at once.
+    pub(super) fn patience(&self) -> Duration {
+        let crowd = self.0.load(Ordering::Relaxed) / FEW;
+        let divisor = u32::try_from(crowd.saturating_mul(crowd)).unwrap_or(u32::MAX).saturating_add(1);
+        (SILENCE / divisor).max(LEAST)
+    }
+}
 
 /// How long a client that connected before the stop, and has sent nothing yet, may take for its first request: it may be on its
 /// way, and to close now would be to refuse it.
@@ -120,5 +151,23 @@ pub(super) async fn within<T>(
             () = asked_to_end(gauge, stopping) => return Err(Close::Farewell),
             () = sleep_until(next) => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_more_are_lively_the_sooner_they_are_parked() {
+        let lively = Lively::default();
+        let few: Vec<_> = (0..FEW - 1).map(|_| lively.one()).collect();
+        assert_eq!(lively.patience(), SILENCE);
+        let many: Vec<_> = (0..FEW).map(|_| lively.one()).collect();
+        assert_eq!(lively.patience(), SILENCE / 2);
+        let crowd: Vec<_> = (0..40 * FEW).map(|_| lively.one()).collect();
+        assert_eq!(lively.patience(), LEAST);
+        drop((few, many, crowd));
+        assert_eq!(lively.patience(), SILENCE);
     }
 }
