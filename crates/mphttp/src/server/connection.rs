@@ -93,7 +93,9 @@ pub(super) async fn serve<S, B>(
     let watch = stream.watch().downgrade();
     let mut peer = Peer { remote, local: plain(local), tls: shared.acceptor.is_some() };
     let mut stopping = shared.stopping.clone();
+    let mut spent = Duration::ZERO;
     if shared.proxies.iter().any(|range| range.contains(&remote.ip())) {
+        let begun = Instant::now();
         let header = select! {
             biased;
             _ = stopping.wait_for(|&stop| stop) => return,
@@ -107,10 +109,11 @@ pub(super) async fn serve<S, B>(
             Ok(Err(error)) => return tracing::info!(%remote, %error, "closed a connection of a proxy"),
             Err(_) => return tracing::info!(%remote, "the PROXY protocol header took too long"),
         }
+        spent = begun.elapsed();
     }
     let Some(acceptor) = &shared.acceptor else {
         let entry = Registry::enter(&shared.stats, peer, ends, began, &watch);
-        return drive(stream, slot, &shared, watch, peer, entry).await;
+        return drive(stream, slot, &shared, watch, (peer, spent), entry).await;
     };
     let entry = Registry::enter(&shared.stats, peer, ends, began, &watch);
     let greeted = select! {
@@ -122,7 +125,7 @@ pub(super) async fn serve<S, B>(
         Ok(Ok(stream)) => {
             let (_, tls) = stream.get_ref();
             tracing::debug!(%remote, version = ?tls.protocol_version(), alpn = %alpn(tls), "TLS is up");
-            drive(stream, slot, &shared, watch, peer, entry).await;
+            drive(stream, slot, &shared, watch, (peer, spent), entry).await;
         }
         Ok(Err(error)) => {
             shared.stats.tls_failed();
@@ -140,7 +143,7 @@ async fn drive<IO, S, B>(
     slot: OwnedSemaphorePermit,
     shared: &Arc<Shared<S>>,
     watch: WeakWatch,
-    peer: Peer,
+    (peer, spent): (Peer, Duration),
     entry: Option<Entry>,
 ) where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -150,9 +153,9 @@ async fn drive<IO, S, B>(
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    let (head, idle) = (shared.limits.header_read, shared.limits.idle);
+    let (head, idle, stuck) = (shared.limits.header_read, shared.limits.idle, shared.limits.write);
     let remote = peer.remote;
-    let gauge = Gauge::new();
+    let gauge = Gauge::new(spent);
     let record = entry.as_ref().map(|entry| Arc::clone(entry.record()));
     let io = TokioIo::new(Tracked::new(io, Arc::clone(&gauge), slot, entry));
     let refused_over = watch.clone();
@@ -160,7 +163,8 @@ async fn drive<IO, S, B>(
         ForConnection { shared: Arc::clone(shared), watch, peer, gauge: Arc::clone(&gauge), record };
     let mut connection = pin!(shared.http.serve_connection_with_upgrades(io, service));
     let mut stopping = shared.stopping.clone();
-    let mut alarm = pin!(sleep_until(Instant::now() + head.min(idle)));
+    let first_look = head.saturating_sub(spent).min(idle).min(stuck.unwrap_or(idle));
+    let mut alarm = pin!(sleep_until(Instant::now() + first_look));
     let (mut told, mut leaving) = (false, false);
     loop {
         select! {
@@ -178,10 +182,14 @@ async fn drive<IO, S, B>(
                 told = true;
                 connection.as_mut().graceful_shutdown();
             }
-            () = alarm.as_mut() => match gauge.judge(head, idle) {
+            () = alarm.as_mut() => match gauge.judge(head, idle, stuck) {
                 Verdict::Fine(next) => alarm.as_mut().reset(next),
                 Verdict::SlowHead => {
                     tracing::debug!(%remote, "the head of a request took too long");
+                    return;
+                }
+                Verdict::Stuck => {
+                    tracing::info!(%remote, "closed the connection of a client that does not read");
                     return;
                 }
                 Verdict::Idle if leaving => return,

@@ -5,7 +5,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicU32, AtomicU64, Ordering},
     },
     task::{Context, Poll, ready},
     time::Duration,
@@ -23,6 +23,9 @@ use super::open::Entry;
 #[derive(Debug)]
 pub(super) struct Gauge {
     in_flight: AtomicU32,
+    born: Instant,
+    /// Since when the client takes nothing of what is to be sent, in milliseconds after `born`, and one more; 0 while it does.
+    stuck_at: AtomicU64,
     times: Mutex<Times>,
 }
 
@@ -44,14 +47,18 @@ pub(super) enum Verdict {
     SlowHead,
     /// Nothing has happened for too long.
     Idle,
+    /// The client has taken nothing of what is to be sent for too long.
+    Stuck,
 }
 
 impl Gauge {
-    /// A connection that is ready now: the time for its first request runs.
-    pub(super) fn new() -> Arc<Self> {
+    /// A connection that is ready now: the time for its first request runs, and so much of it is spent.
+    pub(super) fn new(spent: Duration) -> Arc<Self> {
         let now = Instant::now();
-        let times = Times { idle_since: now, head_since: Some(now), multiplexed: false };
-        Arc::new(Self { in_flight: AtomicU32::new(0), times: Mutex::new(times) })
+        let head_since = Some(now.checked_sub(spent).unwrap_or(now));
+        let times = Times { idle_since: now, head_since, multiplexed: false };
+        let (in_flight, stuck_at) = (AtomicU32::new(0), AtomicU64::new(0));
+        Arc::new(Self { in_flight, born: now, stuck_at, times: Mutex::new(times) })
     }
 
     /// A request whose head has arrived; in flight until the guard is dropped.
@@ -63,10 +70,17 @@ impl Gauge {
         InFlight(Arc::clone(self))
     }
 
-    pub(super) fn judge(&self, head: Duration, idle: Duration) -> Verdict {
+    pub(super) fn judge(&self, head: Duration, idle: Duration, stuck: Option<Duration>) -> Verdict {
         let now = Instant::now();
         // Looked at this often, no deadline that arises in between is missed: none is nearer.
-        let mut next = now + head.min(idle);
+        let mut next = now + head.min(idle).min(stuck.unwrap_or(idle));
+        if let (Some(limit), Some(at)) = (stuck, self.stuck_at.load(Ordering::Relaxed).checked_sub(1)) {
+            let deadline = self.born + Duration::from_millis(at) + limit;
+            if deadline <= now {
+                return Verdict::Stuck;
+            }
+            next = next.min(deadline);
+        }
         if self.is_idle() {
             let times = self.times();
             let (deadline, verdict) = match times.head_since {
@@ -96,7 +110,18 @@ impl Gauge {
         }
     }
 
+    /// There is something to send, and the client has no room for it.
+    fn waits_to_write(&self) {
+        if self.stuck_at.load(Ordering::Relaxed) == 0 {
+            let now = u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX - 1);
+            self.stuck_at.store(now + 1, Ordering::Relaxed);
+        }
+    }
+
     fn has_written(&self) {
+        if self.stuck_at.load(Ordering::Relaxed) != 0 {
+            self.stuck_at.store(0, Ordering::Relaxed);
+        }
         // The tail of a response still leaves after its body has ended: a slow reader is not idle.
         if self.is_idle() {
             self.times().idle_since = Instant::now();
@@ -140,6 +165,15 @@ impl<IO> Tracked<IO> {
     pub(super) fn new(io: IO, gauge: Arc<Gauge>, slot: OwnedSemaphorePermit, entry: Option<Entry>) -> Self {
         Self { _entry: entry, io, gauge, _slot: slot }
     }
+
+    fn note_write(&self, polled: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        match &polled {
+            Poll::Pending => self.gauge.waits_to_write(),
+            Poll::Ready(Ok(_)) => self.gauge.has_written(),
+            Poll::Ready(Err(_)) => {}
+        }
+        polled
+    }
 }
 
 impl<IO: AsyncRead + Unpin> AsyncRead for Tracked<IO> {
@@ -163,9 +197,8 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Tracked<IO> {
         context: &mut Context<'_>,
         buffer: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let written = ready!(Pin::new(&mut self.io).poll_write(context, buffer))?;
-        self.gauge.has_written();
-        Poll::Ready(Ok(written))
+        let polled = Pin::new(&mut self.io).poll_write(context, buffer);
+        self.note_write(polled)
     }
 
     fn poll_write_vectored(
@@ -173,9 +206,8 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Tracked<IO> {
         context: &mut Context<'_>,
         buffers: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = ready!(Pin::new(&mut self.io).poll_write_vectored(context, buffers))?;
-        self.gauge.has_written();
-        Poll::Ready(Ok(written))
+        let polled = Pin::new(&mut self.io).poll_write_vectored(context, buffers);
+        self.note_write(polled)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -198,10 +230,11 @@ mod tests {
 
     const HEAD: Duration = Duration::from_secs(30);
     const IDLE: Duration = Duration::from_secs(75);
+    const STUCK: Duration = Duration::from_secs(100);
 
     async fn after(gauge: &Gauge, seconds: u64) -> Verdict {
         advance(Duration::from_secs(seconds)).await;
-        gauge.judge(HEAD, IDLE)
+        gauge.judge(HEAD, IDLE, Some(STUCK))
     }
 
     fn fine(verdict: Verdict) -> bool {
@@ -210,14 +243,14 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_new_connection_has_the_time_of_a_head() {
-        let gauge = Gauge::new();
+        let gauge = Gauge::new(Duration::ZERO);
         assert!(fine(after(&gauge, 29).await));
         assert_eq!(after(&gauge, 1).await, Verdict::SlowHead);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_request_in_flight_has_all_the_time() {
-        let gauge = Gauge::new();
+        let gauge = Gauge::new(Duration::ZERO);
         let request = gauge.request(false);
         assert!(fine(after(&gauge, 3600).await));
         drop(request);
@@ -227,7 +260,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_next_head_is_timed_from_its_first_byte() {
-        let gauge = Gauge::new();
+        let gauge = Gauge::new(Duration::ZERO);
         drop(gauge.request(false));
         assert!(fine(after(&gauge, 70).await));
         gauge.has_read();
@@ -238,7 +271,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_client_that_still_reads_is_not_idle() {
-        let gauge = Gauge::new();
+        let gauge = Gauge::new(Duration::ZERO);
         drop(gauge.request(false));
         advance(Duration::from_secs(60)).await;
         gauge.has_written();
@@ -247,8 +280,30 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_client_that_reads_nothing_is_stuck_though_a_request_is_in_flight() {
+        let gauge = Gauge::new(Duration::ZERO);
+        let _request = gauge.request(false);
+        gauge.waits_to_write();
+        advance(Duration::from_secs(60)).await;
+        gauge.has_written();
+        gauge.waits_to_write();
+        advance(Duration::from_secs(60)).await;
+        gauge.waits_to_write();
+        assert!(fine(after(&gauge, 39).await));
+        assert_eq!(gauge.judge(HEAD, IDLE, None), Verdict::Fine(Instant::now() + HEAD));
+        assert_eq!(after(&gauge, 1).await, Verdict::Stuck);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_proxys_header_took_is_spent() {
+        let gauge = Gauge::new(Duration::from_secs(20));
+        assert!(fine(after(&gauge, 9).await));
+        assert_eq!(after(&gauge, 1).await, Verdict::SlowHead);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn frames_between_http2_requests_are_no_heads() {
-        let gauge = Gauge::new();
+        let gauge = Gauge::new(Duration::ZERO);
         drop(gauge.request(true));
         gauge.has_read();
         assert!(fine(after(&gauge, 74).await));
@@ -257,8 +312,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_next_look_comes_before_any_deadline() {
-        let gauge = Gauge::new();
+        let gauge = Gauge::new(Duration::ZERO);
         drop(gauge.request(false));
-        assert_eq!(gauge.judge(HEAD, IDLE), Verdict::Fine(Instant::now() + HEAD));
+        assert_eq!(gauge.judge(HEAD, IDLE, Some(STUCK)), Verdict::Fine(Instant::now() + HEAD));
     }
 }
