@@ -24,7 +24,7 @@ use crate::{
     cli::ProtocolArgs,
     error_reporting::{Failure, say},
     exit::Exit,
-    listening::{self, TlsArgs, positive},
+    listening::{self, ProxyProtocolArgs, TlsArgs, positive},
     seen::SeenArgs,
     serve_uploads::UploadArgs,
 };
@@ -58,6 +58,8 @@ pub struct ServeArgs {
     protocol: ProtocolArgs,
     #[command(flatten)]
     tls: TlsArgs,
+    #[command(flatten)]
+    proxies: ProxyProtocolArgs,
     /// Don't answer /.mphttp/check.
     #[arg(long)]
     no_check: bool,
@@ -115,7 +117,7 @@ pub fn run(args: ServeArgs) -> anyhow::Result<()> {
     }
     let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let server = Server::new(listening).max_connections(args.max_connections).threads(threads);
-    let mut server = seen.attach(server);
+    let mut server = args.proxies.expected_by(seen.attach(server));
     if let Some(tls) = tls {
         server = server.tls(tls);
     }
