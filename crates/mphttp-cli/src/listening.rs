@@ -3,7 +3,11 @@
 use std::{future::Future, net::SocketAddr, path::PathBuf};
 
 use clap::Args;
-use mphttp::{Protocol, tls::ServerTls};
+use mphttp::{
+    Protocol, Server,
+    proxy::{IpNet, forward::range},
+    tls::ServerTls,
+};
 use mptcp_socket::Listening;
 use tokio::sync::oneshot;
 
@@ -45,6 +49,22 @@ impl TlsArgs {
         }
         let (Some(certificate), Some(key)) = (&self.tls_cert, &self.tls_key) else { return Ok(None) };
         ServerTls::from_pem_files(certificate, key).map(Some)
+    }
+}
+
+/// Whose connections begin by saying for whom they are.
+#[derive(Args, Debug)]
+pub struct ProxyProtocolArgs {
+    /// Believe the PROXY protocol headers (version 1 and 2) of these peers, addresses or ranges such as 10.0.0.0/8, and take
+    /// none of their connections without one; may be given more than once. Others are served as without, and not believed
+    /// [default: nobody is].
+    #[arg(long, value_name = "CIDR", value_delimiter = ',', value_parser = range)]
+    proxy_protocol: Vec<IpNet>,
+}
+
+impl ProxyProtocolArgs {
+    pub fn expected_by(&self, server: Server) -> Server {
+        server.proxy_protocol(self.proxy_protocol.iter().copied())
     }
 }
 

@@ -19,7 +19,7 @@ use crate::{
     cli::ProtocolArgs,
     error_reporting::{Failure, say},
     exit::Exit,
-    listening::{self, TlsArgs, positive},
+    listening::{self, ProxyProtocolArgs, TlsArgs, positive},
     restart,
     seen::{Seen, SeenArgs},
     serve_signals::Signals,
@@ -59,6 +59,8 @@ pub struct ServeArgs {
     protocol: ProtocolArgs,
     #[command(flatten)]
     tls: TlsArgs,
+    #[command(flatten)]
+    proxies: ProxyProtocolArgs,
     /// Don't answer /.mphttp/check.
     #[arg(long)]
     no_check: bool,
@@ -107,7 +109,8 @@ pub fn run(args: ServeArgs) -> anyhow::Result<()> {
     let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     // How long a stop may take depends on its cause: `Signals` keeps the time.
     let server = Server::new(listening).protocol(protocol).grace(Duration::MAX).threads(threads);
-    let mut server = seen.attach(server.max_connections(args.max_connections));
+    let server = seen.attach(server.max_connections(args.max_connections));
+    let mut server = args.proxies.expected_by(server);
     if let Some(tls) = &tls {
         server = server.tls(tls.clone());
     }

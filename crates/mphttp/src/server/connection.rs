@@ -331,12 +331,13 @@ async fn run<M: Machine, S>(
     shared: &Shared<S>,
     stopping: &mut watch::Receiver<bool>,
 ) -> bool {
-    let (head, idle) = (shared.limits.header_read, shared.limits.idle);
+    let (head, idle, stuck) = (shared.limits.header_read, shared.limits.idle, shared.limits.write);
     let About { gauge, peer, watch, parks } = about;
     let remote = peer.remote;
     let _lively = shared.lively.one();
     let patience = || if *parks { shared.lively.patience() } else { head };
-    let mut alarm = pin!(sleep_until(Instant::now() + head.min(idle).min(patience())));
+    let mut alarm =
+        pin!(sleep_until(Instant::now() + head.min(idle).min(stuck.unwrap_or(idle)).min(patience())));
     let (mut told, mut leaving) = (false, false);
     let mut asked = pin!(parking::asked_to_end(gauge, stopping));
     loop {
@@ -357,7 +358,7 @@ async fn run<M: Machine, S>(
                 told = true;
                 machine.as_mut().leave();
             }
-            () = alarm.as_mut() => match gauge.judge(head, idle) {
+            () = alarm.as_mut() => match gauge.judge(head, idle, stuck) {
                 Verdict::Fine(next) if *parks && !told => {
                     let (now, patience) = (Instant::now(), patience());
                     let silent = gauge.silent_since();
@@ -370,6 +371,10 @@ async fn run<M: Machine, S>(
                 Verdict::Fine(next) => alarm.as_mut().reset(next),
                 Verdict::SlowHead => {
                     tracing::debug!(%remote, "the head of a request took too long");
+                    return false;
+                }
+                Verdict::Stuck => {
+                    tracing::info!(%remote, "closed the connection of a client that does not read");
                     return false;
                 }
                 Verdict::Idle if leaving => return false,

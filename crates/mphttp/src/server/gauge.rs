@@ -6,7 +6,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
     task::{Context, Poll, ready},
     time::Duration,
@@ -31,6 +31,9 @@ pub(super) struct Gauge {
     unflushed: AtomicBool,
     /// Whether more of a request's body may arrive.
     body: AtomicBool,
+    born: Instant,
+    /// Since when the client takes nothing of what is to be sent, in milliseconds after `born`, and one more; 0 while it does.
+    stuck_at: AtomicU64,
     times: Mutex<Times>,
 }
 
@@ -54,6 +57,8 @@ pub(super) enum Verdict {
     SlowHead,
     /// Nothing has happened for too long.
     Idle,
+    /// The client has taken nothing of what is to be sent for too long.
+    Stuck,
 }
 
 impl Gauge {
@@ -66,6 +71,8 @@ impl Gauge {
             spoke: AtomicBool::new(false),
             unflushed: AtomicBool::new(false),
             body: AtomicBool::new(false),
+            born: now,
+            stuck_at: AtomicU64::new(0),
             times: Mutex::new(times),
         })
     }
@@ -87,10 +94,17 @@ impl Gauge {
         InFlight(Arc::clone(self))
     }
 
-    pub(super) fn judge(&self, head: Duration, idle: Duration) -> Verdict {
+    pub(super) fn judge(&self, head: Duration, idle: Duration, stuck: Option<Duration>) -> Verdict {
         let now = Instant::now();
         // Looked at this often, no deadline that arises in between is missed: none is nearer.
-        let mut next = now + head.min(idle);
+        let mut next = now + head.min(idle).min(stuck.unwrap_or(idle));
+        if let (Some(limit), Some(at)) = (stuck, self.stuck_at.load(Ordering::Relaxed).checked_sub(1)) {
+            let deadline = self.born + Duration::from_millis(at) + limit;
+            if deadline <= now {
+                return Verdict::Stuck;
+            }
+            next = next.min(deadline);
+        }
         if self.is_idle() {
             let times = self.times();
             let (deadline, verdict) = match times.head_since {
@@ -148,7 +162,18 @@ impl Gauge {
         }
     }
 
+    /// There is something to send, and the client has no room for it.
+    fn waits_to_write(&self) {
+        if self.stuck_at.load(Ordering::Relaxed) == 0 {
+            let now = u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX - 1);
+            self.stuck_at.store(now + 1, Ordering::Relaxed);
+        }
+    }
+
     fn has_written(&self) {
+        if self.stuck_at.load(Ordering::Relaxed) != 0 {
+            self.stuck_at.store(0, Ordering::Relaxed);
+        }
         // The tail of a response still leaves after its body has ended: a slow reader is not idle.
         if self.is_idle() {
             self.times().idle_since = Instant::now();
@@ -222,6 +247,15 @@ impl<IO> Tracked<IO> {
     pub(super) fn is_drained(&self) -> bool {
         self.again.is_empty()
     }
+
+    fn note_write(&self, polled: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        match &polled {
+            Poll::Pending => self.gauge.waits_to_write(),
+            Poll::Ready(Ok(_)) => self.gauge.has_written(),
+            Poll::Ready(Err(_)) => {}
+        }
+        polled
+    }
 }
 
 impl<IO: AsyncRead + Unpin> AsyncRead for Tracked<IO> {
@@ -255,9 +289,8 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Tracked<IO> {
         buffer: &[u8],
     ) -> Poll<io::Result<usize>> {
         self.gauge.unflushed.store(true, Ordering::Release);
-        let written = ready!(Pin::new(&mut self.io).poll_write(context, buffer))?;
-        self.gauge.has_written();
-        Poll::Ready(Ok(written))
+        let polled = Pin::new(&mut self.io).poll_write(context, buffer);
+        self.note_write(polled)
     }
 
     fn poll_write_vectored(
@@ -266,9 +299,8 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Tracked<IO> {
         buffers: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         self.gauge.unflushed.store(true, Ordering::Release);
-        let written = ready!(Pin::new(&mut self.io).poll_write_vectored(context, buffers))?;
-        self.gauge.has_written();
-        Poll::Ready(Ok(written))
+        let polled = Pin::new(&mut self.io).poll_write_vectored(context, buffers);
+        self.note_write(polled)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -295,10 +327,11 @@ mod tests {
 
     const HEAD: Duration = Duration::from_secs(30);
     const IDLE: Duration = Duration::from_secs(75);
+    const STUCK: Duration = Duration::from_secs(100);
 
     async fn after(gauge: &Gauge, seconds: u64) -> Verdict {
         advance(Duration::from_secs(seconds)).await;
-        gauge.judge(HEAD, IDLE)
+        gauge.judge(HEAD, IDLE, Some(STUCK))
     }
 
     fn fine(verdict: Verdict) -> bool {
@@ -344,6 +377,21 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_client_that_reads_nothing_is_stuck_though_a_request_is_in_flight() {
+        let gauge = Gauge::new();
+        let _request = gauge.request(false);
+        gauge.waits_to_write();
+        advance(Duration::from_secs(60)).await;
+        gauge.has_written();
+        gauge.waits_to_write();
+        advance(Duration::from_secs(60)).await;
+        gauge.waits_to_write();
+        assert!(fine(after(&gauge, 39).await));
+        assert_eq!(gauge.judge(HEAD, IDLE, None), Verdict::Fine(Instant::now() + HEAD));
+        assert_eq!(after(&gauge, 1).await, Verdict::Stuck);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn frames_between_http2_requests_are_no_heads() {
         let gauge = Gauge::new();
         drop(gauge.request(true));
@@ -377,6 +425,6 @@ mod tests {
     async fn the_next_look_comes_before_any_deadline() {
         let gauge = Gauge::new();
         drop(gauge.request(false));
-        assert_eq!(gauge.judge(HEAD, IDLE), Verdict::Fine(Instant::now() + HEAD));
+        assert_eq!(gauge.judge(HEAD, IDLE, Some(STUCK)), Verdict::Fine(Instant::now() + HEAD));
     }
 }

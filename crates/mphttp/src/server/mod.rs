@@ -80,6 +80,7 @@ pub struct Server {
 struct Limits {
     header_read: Duration,
     idle: Duration,
+    write: Option<Duration>,
     tls_handshake: Duration,
     grace: Duration,
     connections: usize,
@@ -93,6 +94,7 @@ impl Default for Limits {
         Self {
             header_read: Duration::from_secs(30),
             idle: Duration::from_secs(75),
+            write: None,
             tls_handshake: Duration::from_secs(10),
             grace: Duration::from_secs(10),
             connections: 10_000,
@@ -147,10 +149,18 @@ impl Server {
     /// before TLS; [`Peer`] then names the client that it names. Those that begin otherwise are closed. Nobody else is
     /// believed: whoever may send that header can pass for anybody. Default: no addresses.
     ///
-    /// The header may take as long as [the head of a request](Server::header_read_timeout).
+    /// The header and the head of the first request have [the time of a head](Server::header_read_timeout) together.
     #[must_use]
     pub fn proxy_protocol(mut self, proxies: impl IntoIterator<Item = IpNet>) -> Self {
         self.proxies.extend(proxies);
+        self
+    }
+
+    /// How long a client may take nothing of what is to be sent to it, for lack of reading or of a working way; then its
+    /// connection is closed. Default: as long as TCP waits.
+    #[must_use]
+    pub fn write_timeout(mut self, limit: Duration) -> Self {
+        self.limits.write = Some(limit);
         self
     }
 

@@ -140,9 +140,9 @@ pub(super) async fn within<T>(
 ) -> Result<T, Close> {
     let mut event = pin!(event);
     loop {
-        let next = match gauge.judge(limits.header_read, limits.idle) {
+        let next = match gauge.judge(limits.header_read, limits.idle, None) {
             Verdict::Fine(next) => next,
-            Verdict::SlowHead => return Err(Close::AtOnce),
+            Verdict::SlowHead | Verdict::Stuck => return Err(Close::AtOnce),
             Verdict::Idle => return Err(Close::Farewell),
         };
         select! {
