@@ -10,6 +10,7 @@ use std::{
     net::SocketAddr,
     path::PathBuf,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
     time::Instant,
 };
@@ -98,6 +99,7 @@ impl AccessLog {
             client: Some(refused.peer.remote),
             watch: refused.watch.clone(),
             request: None,
+            user: None,
             referer: None,
             agent: None,
             status: refused.status,
@@ -115,6 +117,7 @@ impl AccessLog {
             client: request.extensions().get::<Peer>().map(|peer| peer.remote),
             watch: request.extensions().get::<Watch>().cloned(),
             request: Some((request.method().clone(), request.uri().clone(), request.version())),
+            user: None,
             referer: header(header::REFERER),
             agent: header(header::USER_AGENT),
             status: CLIENT_LEFT,
@@ -142,10 +145,19 @@ pub struct Pending {
     watch: Option<Watch>,
     /// What was asked for, if that could be read.
     request: Option<(Method, Uri, Version)>,
+    /// Who has proved who they are.
+    user: Option<Arc<str>>,
     referer: Option<Bytes>,
     agent: Option<Bytes>,
     status: u16,
     bytes: u64,
+}
+
+impl Pending {
+    /// It is this user's.
+    pub fn user(&mut self, user: Arc<str>) {
+        self.user = Some(user);
+    }
 }
 
 impl Drop for Pending {
@@ -167,6 +179,7 @@ impl Drop for Pending {
             version: self.request.as_ref().map(|(.., named)| version(*named)),
             status: self.status,
             bytes: self.bytes,
+            user: self.user.as_deref(),
             referer: self.referer.as_deref(),
             agent: self.agent.as_deref(),
             protocol: spoken.map_or("-", |spoken| spoken.as_str()),

@@ -1,5 +1,8 @@
 //! `mphttp serve`: a directory over HTTP, and the truth about each connection in the access log.
 
+mod auth;
+mod site;
+
 use std::{
     convert::Infallible,
     net::{IpAddr, SocketAddr},
@@ -30,6 +33,7 @@ use crate::{
     seen::{Seen, SeenArgs},
     serve_uploads::UploadArgs,
 };
+use site::{Rules, SiteArgs, User};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -41,6 +45,8 @@ Examples:
   mphttp serve --metrics 9464 --status 9464
                                            metrics and a status page, for this host alone, on port 9464
   mphttp serve --uploads --bind 127.0.0.1  take uploads too: mphttp get -T FILE http://localhost:8000/
+  mphttp serve --self-signed --auth-file users
+                                           for those alone who have a password: htpasswd -cB users NAME
   curl http://localhost:8000/.mphttp/check how is my connection made?";
 
 /// Options of `mphttp serve`.
@@ -80,6 +86,8 @@ pub struct ServeArgs {
     #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = positive)]
     max_connections: usize,
     #[command(flatten)]
+    site: SiteArgs,
+    #[command(flatten)]
     uploads: UploadArgs,
     #[command(flatten)]
     seen: SeenArgs,
@@ -102,6 +110,19 @@ struct Site {
     uploads: Option<Uploads>,
     check: bool,
     log: Option<AccessLog>,
+    rules: Option<Rules>,
+}
+
+impl Site {
+    async fn respond(&self, request: Request<RequestBody>) -> Response<Body> {
+        if self.check && request.uri().path() == check::PATH {
+            check::respond(&request)
+        } else if let Some(uploads) = self.uploads.as_ref().filter(|uploads| uploads.takes(&request)) {
+            uploads.respond(request).await
+        } else {
+            self.files.respond(&request).await.map(Body::from)
+        }
+    }
 }
 
 /// Serves until Ctrl-C or SIGTERM.
@@ -115,6 +136,7 @@ pub fn run(args: ServeArgs) -> anyhow::Result<()> {
         .listing(!args.no_listing)
         .follow_symlinks_outside(args.follow_symlinks);
     let uploads = args.uploads.handler(&args.directory)?;
+    let rules = args.site.rules()?;
     let listen = Listen::new(protocol);
     let listening = match args.bind {
         Some(ip) => listen.bind(SocketAddr::new(ip, args.port))?,
@@ -124,6 +146,9 @@ pub fn run(args: ServeArgs) -> anyhow::Result<()> {
     let tls = tls(&args, local)?;
     let mut seen = args.seen.prepare()?;
     if !args.quiet {
+        if let Some(warning) = rules.as_ref().and_then(|rules| rules.warning(local.ip(), tls.is_some())) {
+            say(warning);
+        }
         banner(&files, &listening, local, tls.as_ref(), uploads.is_some(), &seen);
     }
     let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
@@ -132,7 +157,7 @@ pub fn run(args: ServeArgs) -> anyhow::Result<()> {
     if let Some(tls) = tls {
         server = server.tls(tls);
     }
-    let site = Arc::new(Site { files, uploads, check: !args.no_check, log: seen.log() });
+    let site = Arc::new(Site { files, uploads, check: !args.no_check, log: seen.log(), rules });
     // For all but the connections, which have threads of their own.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -168,13 +193,17 @@ async fn serve(server: Server, site: Arc<Site>, quiet: bool) -> anyhow::Result<(
 }
 
 async fn answer(site: Arc<Site>, request: Request<RequestBody>) -> Result<Response<Logged>, Infallible> {
-    let pending = site.log.as_ref().map(|log| log.begin(&request));
-    let response = if site.check && request.uri().path() == check::PATH {
-        check::respond(&request)
-    } else if let Some(uploads) = site.uploads.as_ref().filter(|uploads| uploads.takes(&request)) {
-        uploads.respond(request).await
-    } else {
-        site.files.respond(&request).await.map(Body::from)
+    let mut pending = site.log.as_ref().map(|log| log.begin(&request));
+    let response = match &site.rules {
+        None => site.respond(request).await,
+        Some(rules) => {
+            // In a box, so that who has no rules has no larger requests for them.
+            let mut response = Box::pin(rules.answer(&site, request)).await;
+            if let (Some(pending), Some(User(user))) = (&mut pending, response.extensions_mut().remove()) {
+                pending.user(user);
+            }
+            response
+        }
     };
     let status = response.status();
     Ok(response.map(|body| Logged::new(body, status, pending)))

@@ -10,6 +10,8 @@
 mod prometheus;
 #[path = "serve/seen.rs"]
 mod seen;
+#[path = "serve/site.rs"]
+mod site;
 
 use std::{
     fs,
