@@ -1,6 +1,7 @@
 //! `mphttp serve`: a directory over HTTP, and the truth about each connection in the access log.
 
 mod auth;
+mod cors;
 mod site;
 
 use std::{
@@ -134,6 +135,8 @@ pub fn run(args: ServeArgs) -> anyhow::Result<()> {
             Failure::new(Exit::Usage, error.to_string()).hint(hint)
         })?
         .listing(!args.no_listing)
+        .index(args.site.index())
+        .hidden(args.site.hidden())
         .follow_symlinks_outside(args.follow_symlinks);
     let uploads = args.uploads.handler(&args.directory)?;
     let rules = args.site.rules()?;

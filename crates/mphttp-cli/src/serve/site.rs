@@ -4,12 +4,13 @@
 use std::{net::IpAddr, path::PathBuf, sync::Arc};
 
 use clap::Args;
-use http::{Request, Response};
+use http::{HeaderName, HeaderValue, Request, Response, header};
 use mphttp::{Body, server::RequestBody};
 
 use super::{
     Site,
     auth::{Accounts, challenge},
+    cors::{Cors, origin},
 };
 
 /// Who may see what, and how it is sent.
@@ -23,14 +24,69 @@ pub struct SiteArgs {
     /// one. It is read at the start.
     #[arg(long, value_name = "FILE")]
     auth_file: Option<PathBuf>,
+    /// Let scripts of other sites read what is served (CORS): those of this origin, such as --cors=https://example.org;
+    /// can be given several times. Without an origin: those of all sites.
+    #[arg(long, value_name = "ORIGIN", num_args = 0..=1, require_equals = true, default_missing_value = "*")]
+    #[arg(value_parser = origin)]
+    cors: Vec<String>,
+    /// Send this header field with every answer; can be given several times.
+    #[arg(long = "header", value_name = "NAME: VALUE", value_parser = field)]
+    headers: Vec<(HeaderName, HeaderValue)>,
+    /// The file that answers for its directory. With an empty name directories are listed, whatever is in them.
+    #[arg(long, value_name = "FILE", default_value = "index.html", value_parser = name)]
+    index: String,
+    /// Serve and list what has a name that begins with a dot, too.
+    #[arg(long)]
+    hidden: bool,
+}
+
+/// Those that the server sets itself, since they say where a message ends and what it is made of.
+const OWN: [HeaderName; 8] = [
+    header::CONNECTION,
+    header::CONTENT_ENCODING,
+    header::CONTENT_LENGTH,
+    header::CONTENT_RANGE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+    header::DATE,
+];
+
+/// A header field, `Name: value`.
+fn field(text: &str) -> Result<(HeaderName, HeaderValue), String> {
+    let (name, value) = text.split_once(':').ok_or("a field is NAME: VALUE")?;
+    let name: HeaderName = name.trim().parse().map_err(|_| "that is no field's name")?;
+    if OWN.contains(&name) {
+        return Err(format!("the server sets {name} itself"));
+    }
+    let value = HeaderValue::from_str(value.trim()).map_err(|_| "that is no field's value")?;
+    Ok((name, value))
+}
+
+/// The name of a file that is in the directory itself, or none.
+fn name(text: &str) -> Result<String, String> {
+    if text.contains('/') || text == "." || text == ".." {
+        return Err("give the name alone, without a directory".to_owned());
+    }
+    Ok(text.to_owned())
 }
 
 impl SiteArgs {
     /// What requests have to go through; `None` if that is nothing.
     pub fn rules(&self) -> anyhow::Result<Option<Rules>> {
         let accounts = Accounts::new(&self.auth, self.auth_file.as_deref())?;
-        let rules = Rules { accounts };
+        let rules = Rules { accounts, cors: Cors::new(&self.cors), headers: self.headers.clone() };
         Ok(rules.any().then_some(rules))
+    }
+
+    /// The name of the files that answer for their directories.
+    pub fn index(&self) -> &str {
+        &self.index
+    }
+
+    /// Whether names that begin with a dot are served.
+    pub fn hidden(&self) -> bool {
+        self.hidden
     }
 }
 
@@ -42,11 +98,13 @@ pub struct User(pub Arc<str>);
 #[derive(Debug)]
 pub struct Rules {
     accounts: Option<Accounts>,
+    cors: Option<Cors>,
+    headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl Rules {
     fn any(&self) -> bool {
-        self.accounts.is_some()
+        self.accounts.is_some() || self.cors.is_some() || !self.headers.is_empty()
     }
 
     /// What to say at the start.
@@ -58,6 +116,18 @@ impl Rules {
 
     /// Answers a request, or has it answered from the site.
     pub async fn answer(&self, site: &Site, request: Request<RequestBody>) -> Response<Body> {
+        let mut response = match &self.cors {
+            // Before the password is asked for: browsers send none with a preflight.
+            Some(cors) => cors.around(request, |request| self.to_whom_it_is_for(site, request)).await,
+            None => self.to_whom_it_is_for(site, request).await,
+        };
+        for (name, value) in &self.headers {
+            response.headers_mut().insert(name.clone(), value.clone());
+        }
+        response
+    }
+
+    async fn to_whom_it_is_for(&self, site: &Site, request: Request<RequestBody>) -> Response<Body> {
         let user = match &self.accounts {
             None => None,
             Some(accounts) => match accounts.user(request.headers()).await {

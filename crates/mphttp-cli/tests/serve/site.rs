@@ -70,3 +70,91 @@ fn passwords_come_from_a_file_as_htpasswd_makes_it() {
     assert_eq!(code, Some(2), "{said}");
     assert!(said.contains("--auth takes USER:PASSWORD"), "{said}");
 }
+
+#[test]
+fn other_origins_may_read_where_they_are_let() {
+    let server = serve(&["--cors", "--auth", "bob:builder"]);
+    let hello = server.url("/hello.txt");
+    let Some(answer) = curl(&["-u", "bob:builder", "-H", "Origin: https://a.example", "-r", "0-4", &hello])
+    else {
+        return;
+    };
+    assert!(answer.starts_with("HTTP/1.1 206 "), "{answer}");
+    assert!(answer.contains("\naccess-control-allow-origin: *\n"), "{answer}");
+    let exposed = answer.lines().find(|line| line.starts_with("access-control-expose-headers: ")).unwrap();
+    for name in ["accept-ranges", "content-range", "etag"] {
+        assert!(exposed.contains(name), "{exposed}");
+    }
+    // RFC 9110 section 11.6.1: also who gets a 401 sees that it is one.
+    let answer = curl(&["-H", "Origin: https://a.example", &hello]).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 401 ") && answer.contains("-allow-origin: *\n"), "{answer}");
+    // A preflight has no password, and gets none of the files.
+    let preflight = |url: &str, origin: &str, method: &str| {
+        let (origin, method) =
+            (format!("Origin: {origin}"), format!("Access-Control-Request-Method: {method}"));
+        let wanted = "Access-Control-Request-Headers: range, authorization";
+        curl(&["-X", "OPTIONS", "-H", &origin, "-H", &method, "-H", wanted, url]).unwrap()
+    };
+    let answer = preflight(&hello, "https://a.example", "GET");
+    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.contains("-allow-origin: *\n"), "{answer}");
+    assert!(answer.contains("\naccess-control-allow-methods: GET,HEAD\n"), "{answer}");
+    let allowed = answer.lines().find(|line| line.starts_with("access-control-allow-headers: ")).unwrap();
+    assert!(allowed.contains("range") && allowed.contains("authorization"), "{allowed}");
+
+    let server = serve(&["--cors=https://a.example", "--cors=http://b.example:8080", "--bind", "127.0.0.1"]);
+    let hello = server.url("/hello.txt");
+    for (origin, allowed) in [
+        ("https://a.example", true),
+        ("http://b.example:8080", true),
+        ("http://a.example", false),
+        ("null", false),
+    ] {
+        for answer in
+            [curl(&["-H", &format!("Origin: {origin}"), &hello]).unwrap(), preflight(&hello, origin, "GET")]
+        {
+            let line = format!("\naccess-control-allow-origin: {origin}\n");
+            assert_eq!(answer.contains(&line), allowed, "{origin}: {answer}");
+            assert!(answer.to_lowercase().contains("\nvary: origin\n"), "{answer}");
+        }
+    }
+    // What is no preflight is answered as ever.
+    let answer = curl(&["-X", "OPTIONS", "-H", "Origin: https://a.example", &hello]).unwrap();
+    assert!(
+        answer.starts_with("HTTP/1.1 204 ") && answer.contains("\nallow: GET, HEAD, OPTIONS\n"),
+        "{answer}"
+    );
+    let (code, said) = refused(&["--cors=example.org"]);
+    assert!(code == Some(2) && said.contains("an origin is *, or scheme, host and port"), "{said}");
+}
+
+#[test]
+fn fields_for_every_answer_another_index_and_hidden_files() {
+    let server = serve(&[
+        "--header",
+        "X-Frame-Options: DENY",
+        "--header",
+        "Referrer-Policy:no-referrer",
+        "--index",
+        "page.html",
+    ]);
+    for (path, status) in [("/hello.txt", 200), ("/nothing", 404), ("/sub", 301), ("/.mphttp/check", 200)] {
+        let Some(answer) = curl(&[&server.url(path)]) else { return };
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+        assert!(answer.contains("\nx-frame-options: DENY\n"), "{answer}");
+        assert!(answer.contains("\nreferrer-policy: no-referrer\n"), "{answer}");
+    }
+    assert!(curl(&[&server.url("/")]).unwrap().ends_with("It works"));
+    fs::write(server.directory.path().join(".env"), "for nobody").unwrap();
+    assert!(curl(&[&server.url("/.env")]).unwrap().starts_with("HTTP/1.1 404 "));
+    for wrong in ["no colon", "Content-Length: 5", "a b: c", "X: \u{7f}"] {
+        let (code, said) = refused(&["--header", wrong]);
+        assert_eq!(code, Some(2), "{wrong}: {said}");
+    }
+    assert_eq!(refused(&["--index", "../index.html"]).0, Some(2));
+    let server = serve(&["--hidden", "--index", ""]);
+    for name in [".env", "index.html"] {
+        fs::write(server.directory.path().join(name), "for all").unwrap();
+    }
+    assert!(curl(&[&server.url("/.env")]).unwrap().ends_with("\n\nfor all"));
+    assert!(curl(&[&server.url("/")]).unwrap().contains("href=\".env\""));
+}
