@@ -135,9 +135,8 @@ pub fn run(args: ServeArgs) -> anyhow::Result<()> {
             Failure::new(Exit::Usage, error.to_string()).hint(hint)
         })?
         .listing(!args.no_listing)
-        .index(args.site.index())
-        .hidden(args.site.hidden())
         .follow_symlinks_outside(args.follow_symlinks);
+    let files = args.site.shape(files)?;
     let uploads = args.uploads.handler(&args.directory)?;
     let rules = args.site.rules()?;
     let listen = Listen::new(protocol);

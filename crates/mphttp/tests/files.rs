@@ -7,6 +7,8 @@ mod confined;
 #[cfg(target_os = "linux")]
 #[path = "files/kept.rs"]
 mod kept;
+#[path = "files/shaped.rs"]
+mod shaped;
 #[path = "files/site.rs"]
 mod site;
 #[path = "files/wire.rs"]

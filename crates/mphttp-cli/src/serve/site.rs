@@ -1,17 +1,26 @@
 //! The options of `mphttp serve` that say to whom the files go, and with what around them; and the way of a request
 //! through them. Where none is given, no request comes here.
 
-use std::{net::IpAddr, path::PathBuf, sync::Arc};
+use std::{
+    net::IpAddr,
+    path::{Component, PathBuf},
+    sync::Arc,
+};
 
 use clap::Args;
 use http::{HeaderName, HeaderValue, Request, Response, header};
-use mphttp::{Body, server::RequestBody};
+use mphttp::{
+    Body,
+    files::{CacheRule, Files},
+    server::RequestBody,
+};
 
 use super::{
     Site,
     auth::{Accounts, challenge},
     cors::{Cors, origin},
 };
+use crate::{error_reporting::Failure, exit::Exit};
 
 /// Who may see what, and how it is sent.
 #[derive(Args, Debug)]
@@ -38,6 +47,20 @@ pub struct SiteArgs {
     /// Serve and list what has a name that begins with a dot, too.
     #[arg(long)]
     hidden: bool,
+    /// How long caches may keep files, in seconds, or as Cache-Control has it; with PATTERN= before it, for these files:
+    /// --cache 60 --cache 'assets/*=31536000,immutable'. Can be given several times; the first pattern that fits decides
+    /// [default: nothing is said, and caches guess].
+    #[arg(long, value_name = "RULE")]
+    cache: Vec<CacheRule>,
+    /// Answer with FILE (index.html without one) where there is nothing, for applications that have routes of their own:
+    /// only if the client asks for HTML, which browsers do for pages, and not for scripts or pictures.
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "index.html")]
+    spa: Option<PathBuf>,
+    /// Compress text and the like on the fly (zstd, gzip), for clients that take it. It costs processor time, and such
+    /// answers have no ranges; requests for ranges, as mphttp get makes them, get the file as it is. FILE.br, FILE.zst
+    /// and FILE.gz beside a FILE are sent without this, and cost nothing.
+    #[arg(long)]
+    compress: bool,
 }
 
 /// Those that the server sets itself, since they say where a message ends and what it is made of.
@@ -79,14 +102,24 @@ impl SiteArgs {
         Ok(rules.any().then_some(rules))
     }
 
-    /// The name of the files that answer for their directories.
-    pub fn index(&self) -> &str {
-        &self.index
-    }
-
-    /// Whether names that begin with a dot are served.
-    pub fn hidden(&self) -> bool {
-        self.hidden
+    /// How the files are served.
+    ///
+    /// # Errors
+    /// If the page of `--spa` is not there: it would never be sent.
+    pub fn shape(&self, files: Files) -> anyhow::Result<Files> {
+        let files = files
+            .index(&self.index)
+            .hidden(self.hidden)
+            .compress(self.compress)
+            .cache(self.cache.iter().cloned());
+        let Some(page) = &self.spa else { return Ok(files) };
+        let plain = page.components().all(|part| matches!(part, Component::Normal(_)));
+        if !plain || !files.root().join(page).is_file() {
+            let message = format!("--spa: {} is no file in {}", page.display(), files.root().display());
+            let hint = "name one by its path below the directory that is served: --spa=app/index.html";
+            return Err(Failure::new(Exit::Usage, message).hint(hint).into());
+        }
+        Ok(files.fallback(page))
     }
 }
 

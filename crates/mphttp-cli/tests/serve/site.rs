@@ -158,3 +158,55 @@ fn fields_for_every_answer_another_index_and_hidden_files() {
     assert!(curl(&[&server.url("/.env")]).unwrap().ends_with("\n\nfor all"));
     assert!(curl(&[&server.url("/")]).unwrap().contains("href=\".env\""));
 }
+
+#[test]
+fn an_application_with_routes_of_its_own() {
+    let server = serve(&["--cache", "60", "--cache", "*.bin=31536000,immutable", "--spa=page.html"]);
+    let Some(answer) = curl(&["-H", "Accept: text/html", &server.url("/users/7")]) else { return };
+    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("It works"), "{answer}");
+    assert!(answer.contains("\ncache-control: max-age=60\n"), "{answer}");
+    assert!(curl(&[&server.url("/users/7")]).unwrap().starts_with("HTTP/1.1 404 "));
+    let answer = curl(&["-I", &server.url("/sub/big.bin")]).unwrap();
+    assert!(answer.contains("\ncache-control: max-age=31536000, immutable\n"), "{answer}");
+    for arguments in [&["--spa"][..], &["--spa=../page.html"], &["--cache", "for ever"], &["--cache", "[=5"]]
+    {
+        let (code, said) = refused(arguments);
+        assert_eq!(code, Some(2), "{arguments:?}: {said}");
+    }
+}
+
+#[test]
+fn compressed_for_those_who_take_it_and_whole_for_downloads() {
+    let server = serve(&["--compress", "--access-log", "json"]);
+    let content: String = (0..400_000).map(|n| format!("line {n}\n")).collect();
+    fs::write(server.directory.path().join("big.txt"), &content).unwrap();
+    let target = server.directory.path().join("got");
+    let got = target.to_str().unwrap();
+    let sent =
+        || serde_json::from_str::<serde_json::Value>(&server.line()).unwrap()["bytes"].as_u64().unwrap();
+    for (accept, packed) in [("gzip", true), ("zstd", true), ("identity", false)] {
+        let accept = format!("Accept-Encoding: {accept}");
+        let Some(head) = curl(&["-I", "-H", &accept, &server.url("/big.txt")]) else { return };
+        assert_eq!((sent(), head.contains("\ncontent-encoding: ")), (0, packed), "{head}");
+        assert_eq!(head.contains("\ncontent-length: "), !packed, "{head}");
+        // curl undoes what it knows.
+        run("curl", &["-sS", "--compressed", "-H", &accept, "-o", got, &server.url("/big.txt")]).unwrap();
+        let bytes = sent();
+        assert_eq!(bytes < content.len() as u64 / 3, packed, "{bytes}");
+        if accept != "Accept-Encoding: zstd" || text(&run("curl", &["-V"]).unwrap()).contains("zstd") {
+            assert!(fs::read_to_string(&target).unwrap() == content);
+        }
+    }
+    // Striped over connections, and gone on with after a part: both need ranges and a strong tag.
+    let get = |arguments: &[&str]| {
+        let output =
+            mphttp().arg("get").args(arguments).args(["-f", "-o", got]).arg(server.url("/big.txt")).output();
+        let output = output.unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(fs::read_to_string(&target).unwrap() == content);
+    };
+    get(&[]);
+    fs::remove_file(&target).unwrap();
+    get(&["--connections", "3", "--json"]);
+    while !server.line().contains("\"status\":206,") {}
+}
