@@ -45,7 +45,7 @@ Examples:
   mphttp serve --access-log json >access   one JSON object for each request
   mphttp serve --metrics 9464 --status 9464
                                            metrics and a status page, for this host alone, on port 9464
-  mphttp serve --uploads --bind 127.0.0.1  take uploads too: mphttp get -T FILE http://localhost:8000/
+  mphttp serve --upload --bind 127.0.0.1   take uploads too: mphttp get -T FILE http://localhost:8000/
   mphttp serve --self-signed --auth-file users
                                            for those alone who have a password: htpasswd -cB users NAME
   curl http://localhost:8000/.mphttp/check how is my connection made?";
@@ -138,6 +138,7 @@ pub fn run(args: ServeArgs) -> anyhow::Result<()> {
         .follow_symlinks_outside(args.follow_symlinks);
     let files = args.site.shape(files)?;
     let uploads = args.uploads.handler(&args.directory)?;
+    let files = files.upload_form(uploads.is_some());
     let rules = args.site.rules()?;
     let listen = Listen::new(protocol);
     let listening = match args.bind {
@@ -151,7 +152,8 @@ pub fn run(args: ServeArgs) -> anyhow::Result<()> {
         if let Some(warning) = rules.as_ref().and_then(|rules| rules.warning(local.ip(), tls.is_some())) {
             say(warning);
         }
-        banner(&files, &listening, local, tls.as_ref(), uploads.is_some(), &seen);
+        let passwords = rules.as_ref().is_some_and(Rules::asks);
+        banner(&files, &listening, local, tls.as_ref(), uploads.is_some(), passwords, &seen);
     }
     let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let server = Server::new(listening).max_connections(args.max_connections).threads(threads);
@@ -225,11 +227,13 @@ fn banner(
     local: SocketAddr,
     tls: Option<&ServerTls>,
     uploads: bool,
+    passwords: bool,
     seen: &Seen,
 ) {
     say(format_args!("Serving {}", files.root().display()));
     if uploads {
-        say("Uploads are on: whoever reaches this port can write files there.");
+        let who = if passwords { "has a password" } else { "reaches this port" };
+        say(format_args!("Uploads are on: whoever {who} can write files there."));
     }
     let scheme = if tls.is_some() { "https" } else { "http" };
     for (url, interface) in addresses::urls(scheme, local, &addresses::of_host()) {

@@ -67,7 +67,7 @@ impl Bench {
         let www = folder.path().join("www");
         fs::create_dir(&www).unwrap();
         let mut command = Command::new(MPHTTP);
-        command.arg("serve").arg(&www).args(["--port", "8000", "--uploads", "--access-log", "off"]);
+        command.arg("serve").arg(&www).args(["--port", "8000", "--upload", "--access-log", "off"]);
         command.env_remove("MPHTTP_PROTOCOL").stderr(Stdio::piped());
         let mut server = host.spawn(command).unwrap();
         let mut told = BufReader::new(server.stderr.take().unwrap()).lines().map_while(Result::ok);

@@ -140,9 +140,14 @@ impl Rules {
         self.accounts.is_some() || self.cors.is_some() || !self.headers.is_empty()
     }
 
+    /// Whether a password is asked for.
+    pub fn asks(&self) -> bool {
+        self.accounts.is_some()
+    }
+
     /// What to say at the start.
     pub fn warning(&self, ip: IpAddr, tls: bool) -> Option<&'static str> {
-        (self.accounts.is_some() && !tls && !ip.is_loopback()).then_some(
+        (self.asks() && !tls && !ip.is_loopback()).then_some(
             "Warning: without TLS, whoever is on the way can read the passwords: add --self-signed or --tls-cert.",
         )
     }

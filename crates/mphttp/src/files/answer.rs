@@ -20,7 +20,7 @@ use super::range::Wanted;
 #[cfg(target_os = "linux")]
 use super::root::State;
 use super::root::{self, Kind, Stat};
-use super::{Files, compress, listing, negotiate};
+use super::{Files, compress, listing, negotiate, upload_form};
 
 const ALLOW: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
 
@@ -318,13 +318,17 @@ fn list(files: &Files, ask: &Ask<'_>, target: &Target) -> Result<Response<Body>,
         let text = serde_json::to_string(&entries).map_err(io::Error::other)?;
         whole(text, "application/json")
     } else {
-        whole(listing::html(&target.names, &entries, order), "text/html; charset=utf-8")
+        whole(listing::html(&target.names, &entries, order, files.upload_form), "text/html; charset=utf-8")
     };
     let headers = response.headers_mut();
     headers.insert(header::VARY, HeaderValue::from_static("Accept"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     if !json {
-        headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(listing::POLICY));
+        let policy = match files.upload_form {
+            true => upload_form::POLICY.clone(),
+            false => HeaderValue::from_static(listing::POLICY),
+        };
+        headers.insert(header::CONTENT_SECURITY_POLICY, policy);
     }
     Ok(response)
 }

@@ -25,12 +25,13 @@ mod compress;
 pub(crate) mod conditional;
 mod encoding;
 mod listing;
-mod negotiate;
+pub(crate) mod negotiate;
 mod opened;
 pub(crate) mod path;
 mod platform;
 mod range;
 pub(crate) mod root;
+mod upload_form;
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -74,6 +75,7 @@ pub struct Files {
     precompressed: bool,
     hidden: bool,
     compress: bool,
+    upload_form: bool,
     cache: Option<Arc<cache::Rules>>,
     fallback: Option<Arc<Path>>,
     #[cfg(target_os = "linux")]
@@ -101,6 +103,7 @@ impl Files {
             precompressed: true,
             hidden: false,
             compress: false,
+            upload_form: false,
             cache: None,
             fallback: None,
             #[cfg(target_os = "linux")]
@@ -168,6 +171,13 @@ impl Files {
     /// Default: none.
     pub fn fallback(mut self, page: impl AsRef<Path>) -> Self {
         self.fallback = Some(page.as_ref().into());
+        self
+    }
+
+    /// Whether listings have a form by which files and folders are uploaded, for a server that hands its requests to
+    /// [`Uploads`](crate::uploads::Uploads) as well. Default: no.
+    pub fn upload_form(mut self, form: bool) -> Self {
+        self.upload_form = form;
         self
     }
 

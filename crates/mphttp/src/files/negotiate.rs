@@ -59,7 +59,7 @@ pub(super) fn wants_json(headers: &HeaderMap) -> bool {
 
 /// Whether a page is asked for by name, as browsers do for an address that is opened: they take `*/*` for scripts and
 /// pictures, which a page is none of.
-pub(super) fn wants_page(headers: &HeaderMap) -> bool {
+pub(crate) fn wants_page(headers: &HeaderMap) -> bool {
     let is_page = |name: &str| {
         name.eq_ignore_ascii_case("text/html") || name.eq_ignore_ascii_case("application/xhtml+xml")
     };
