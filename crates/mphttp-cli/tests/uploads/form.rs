@@ -6,7 +6,7 @@ use std::{
     net::{Shutdown, TcpStream},
 };
 
-use super::support::{Serving, Site, curl, digest, eventually};
+use super::support::{Serving, Site, curl, digest, ended, eventually, failed, upload, went_well};
 
 /// A form of files, each with its name and content, as a browser writes it down.
 fn form(files: &[(&str, &str)]) -> String {
@@ -190,4 +190,22 @@ fn a_form_needs_the_password_too() {
     assert_eq!(curl(&["-F", &file, &serving.url("/in/")]).1, 401);
     assert!(!site.served("in/f").exists());
     assert_eq!(curl(&["-u", "bob:builder", "-F", &file, &serving.url("/in/")]).1, 201);
+    let other = site.file("g", 10);
+    failed(&ended(upload(&other, &serving.url("/in/"), &["-f"])), 22, "401");
+    went_well(&ended(upload(&other, &serving.url("/in/"), &["-u", "bob:builder"])));
+    assert_eq!(digest(&site.served("in/g")), digest(&other));
+}
+
+#[test]
+fn a_form_is_never_whole_in_memory() {
+    let site = Site::new();
+    let serving = site.serve(0, &["--upload"]);
+    let file = site.file("big", 0);
+    fs::File::options().write(true).open(&file).unwrap().set_len(400_000_000).unwrap();
+    let before = serving.memory();
+    assert_eq!(curl(&["-F", &format!("file=@{}", file.display()), &serving.url("/in/")]).1, 201);
+    let after = serving.memory();
+    println!("{before} kB, then {after} kB");
+    assert!(after < before + 50_000, "{before} kB, then {after} kB");
+    assert_eq!(fs::metadata(site.served("in/big")).unwrap().len(), 400_000_000);
 }
