@@ -53,7 +53,7 @@ pub enum Verb {
     #[command(after_long_help = Exit::HELP)]
     Get(Box<GetArgs>),
     /// Serve a directory over HTTP.
-    Serve(ServeArgs),
+    Serve(Box<ServeArgs>),
     /// Watch every MPTCP connection of this host: processes, paths, rates, round trips, retransmissions.
     ///
     /// Needs no privilege; processes of other users are seen by root alone. Keys: s next order, r reverse, b rates or bytes, arrows

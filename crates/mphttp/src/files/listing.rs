@@ -127,7 +127,7 @@ pub(super) fn html(names: &[Vec<u8>], entries: &[Entry], order: Order, uploads: 
     // Writing to a String can't fail.
     let _ = write_html(&mut page, names, entries, order);
     if uploads {
-        let _ = write!(page, "{}<script>{}</script>\n", upload_form::FORM, upload_form::SCRIPT);
+        let _ = writeln!(page, "{}<script>{}</script>", upload_form::FORM, upload_form::SCRIPT);
     }
     page.push_str("</body>\n</html>\n");
     page
