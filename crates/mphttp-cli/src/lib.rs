@@ -66,7 +66,7 @@ pub fn run(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> 
 fn verb(cli: Cli) -> anyhow::Result<()> {
     match cli.verb {
         Verb::Get(args) => get::run(&args),
-        Verb::Serve(args) => serve::run(args),
+        Verb::Serve(args) => serve::run(*args),
         Verb::Proxy(args) => proxy::run(*args),
         Verb::Top(args) => top::run(&args),
         Verb::Bench(args) => bench::run(&args),

@@ -1,5 +1,9 @@
 //! `mphttp serve`: a directory over HTTP, and the truth about each connection in the access log.
 
+mod auth;
+mod cors;
+mod site;
+
 use std::{convert::Infallible, net::IpAddr, num::NonZeroUsize, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context;
@@ -25,6 +29,7 @@ use crate::{
     serve_signals::Signals,
     serve_uploads::UploadArgs,
 };
+use site::{Rules, SiteArgs, User};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -35,7 +40,9 @@ Examples:
   mphttp serve --access-log json >access   one JSON object for each request
   mphttp serve --metrics 9464 --status 9464
                                            metrics and a status page, for this host alone, on port 9464
-  mphttp serve --uploads --bind 127.0.0.1  take uploads too: mphttp get -T FILE http://localhost:8000/
+  mphttp serve --upload --bind 127.0.0.1   take uploads too: mphttp get -T FILE http://localhost:8000/
+  mphttp serve --self-signed --auth-file users
+                                           for those alone who have a password: htpasswd -cB users NAME
   curl http://localhost:8000/.mphttp/check how is my connection made?
 
 SIGTERM and Ctrl-C: stop when the requests in flight are done, after 10 s at the latest; once more: at once.
@@ -74,6 +81,8 @@ pub struct ServeArgs {
     #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = positive)]
     max_connections: usize,
     #[command(flatten)]
+    site: SiteArgs,
+    #[command(flatten)]
     uploads: UploadArgs,
     #[command(flatten)]
     seen: SeenArgs,
@@ -88,6 +97,19 @@ struct Site {
     uploads: Option<Uploads>,
     check: bool,
     log: Option<AccessLog>,
+    rules: Option<Rules>,
+}
+
+impl Site {
+    async fn respond(&self, request: Request<RequestBody>) -> Response<Body> {
+        if self.check && request.uri().path() == check::PATH {
+            check::respond(&request)
+        } else if let Some(uploads) = self.uploads.as_ref().filter(|uploads| uploads.takes(&request)) {
+            uploads.respond(request).await
+        } else {
+            self.files.respond(&request).await.map(Body::from)
+        }
+    }
 }
 
 /// Serves until Ctrl-C or SIGTERM, or until a successor that SIGUSR2 started does.
@@ -100,7 +122,10 @@ pub fn run(args: ServeArgs) -> anyhow::Result<()> {
         })?
         .listing(!args.no_listing)
         .follow_symlinks_outside(args.follow_symlinks);
+    let files = args.site.shape(files)?;
     let uploads = args.uploads.handler(&args.directory)?;
+    let files = files.upload_form(uploads.is_some());
+    let rules = args.site.rules()?;
     restart::begin()?;
     let listening = restart::main_listener(args.bind, args.port, protocol)?;
     let local = listening.local_addr().context("the listener has no address")?;
@@ -114,7 +139,7 @@ pub fn run(args: ServeArgs) -> anyhow::Result<()> {
     if let Some(tls) = &tls {
         server = server.tls(tls.clone());
     }
-    let site = Arc::new(Site { files, uploads, check: !args.no_check, log: seen.log() });
+    let site = Arc::new(Site { files, uploads, check: !args.no_check, log: seen.log(), rules });
     // For all but the connections, which have threads of their own.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -124,9 +149,16 @@ pub fn run(args: ServeArgs) -> anyhow::Result<()> {
         // Before anything is said: whoever reads it may send one.
         let signals = Signals::new().context("can't watch for signals")?;
         if !args.quiet {
+            if let Some(warning) =
+                site.rules.as_ref().and_then(|rules| rules.warning(local.ip(), tls.is_some()))
+            {
+                say(warning);
+            }
             say(format_args!("Serving {}", site.files.root().display()));
             if site.uploads.is_some() {
-                say("Uploads are on: whoever reaches this port can write files there.");
+                let passwords = site.rules.as_ref().is_some_and(Rules::asks);
+                let who = if passwords { "has a password" } else { "reaches this port" };
+                say(format_args!("Uploads are on: whoever {who} can write files there."));
             }
             listening::banner(server.listening(), local, tls.as_ref(), &seen);
         }
@@ -156,13 +188,17 @@ async fn serve(
 }
 
 async fn answer(site: Arc<Site>, request: Request<RequestBody>) -> Result<Response<Logged>, Infallible> {
-    let pending = site.log.as_ref().map(|log| log.begin(&request));
-    let response = if site.check && request.uri().path() == check::PATH {
-        check::respond(&request)
-    } else if let Some(uploads) = site.uploads.as_ref().filter(|uploads| uploads.takes(&request)) {
-        uploads.respond(request).await
-    } else {
-        site.files.respond(&request).await.map(Body::from)
+    let mut pending = site.log.as_ref().map(|log| log.begin(&request));
+    let response = match &site.rules {
+        None => site.respond(request).await,
+        Some(rules) => {
+            // In a box, so that who has no rules has no larger requests for them.
+            let mut response = Box::pin(rules.answer(&site, request)).await;
+            if let (Some(pending), Some(User(user))) = (&mut pending, response.extensions_mut().remove()) {
+                pending.user(user);
+            }
+            response
+        }
     };
     let status = response.status();
     Ok(response.map(|body| Logged::new(body, status, pending)))

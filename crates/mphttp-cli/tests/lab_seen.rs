@@ -192,7 +192,7 @@ fn fallback() {
     let spec = LinkSpec::new().name("wan").rate(Rate::mbit(100)).delay(Duration::from_millis(5));
     let bench = Bench::new([spec.middlebox(BoxKind::StripAfter(After::Bytes(500_000)))]);
     bench.file("big", 5 * MEGABYTE);
-    let _serving = bench.serve(&[&SEEN[..], &["--uploads"]].concat());
+    let _serving = bench.serve(&[&SEEN[..], &["--upload"]].concat());
     // The receiver is who sees it: here the server.
     let mut getting =
         bench.get("there", &["-T", bench.path("www/big").to_str().unwrap(), "--max-time", "20"]);
