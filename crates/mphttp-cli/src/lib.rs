@@ -6,6 +6,7 @@
 mod access_log;
 mod addresses;
 mod bench;
+mod certificates;
 mod cli;
 #[cfg(target_os = "linux")]
 mod demo;

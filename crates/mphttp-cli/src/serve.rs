@@ -21,6 +21,7 @@ use mptcp_socket::Listen;
 
 use crate::{
     access_log::{AccessLog, Logged},
+    certificates,
     cli::ProtocolArgs,
     error_reporting::{Failure, say},
     exit::Exit,
@@ -116,8 +117,8 @@ pub fn run(args: ServeArgs) -> anyhow::Result<()> {
     let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let server = Server::new(listening).max_connections(args.max_connections).threads(threads);
     let mut server = seen.attach(server);
-    if let Some(tls) = tls {
-        server = server.tls(tls);
+    if let Some(tls) = &tls {
+        server = server.tls(tls.clone());
     }
     let site = Arc::new(Site { files, uploads, check: !args.no_check, log: seen.log() });
     // For all but the connections, which have threads of their own.
@@ -127,6 +128,7 @@ pub fn run(args: ServeArgs) -> anyhow::Result<()> {
         .context("can't start the runtime")?;
     let outcome = runtime.block_on(async {
         seen.start(&server)?;
+        certificates::keep_fresh(tls)?;
         serve(server, site, args.quiet).await
     });
     // A read from a disk or network drive that hangs must not keep the program.
