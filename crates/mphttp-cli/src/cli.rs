@@ -29,6 +29,11 @@ use crate::{
 pub struct Cli {
     #[command(flatten)]
     pub log: LogArgs,
+    /// Take what is not given here, nor in the environment, from this TOML file: a table for each verb, with its long options;
+    /// `none` for no file [default: the first that exists of $XDG_CONFIG_HOME/mphttp/config.toml,
+    /// ~/.config/mphttp/config.toml if that is not set, and /etc/mphttp/config.toml].
+    #[arg(long, value_name = "FILE", global = true)]
+    pub config: Option<std::path::PathBuf>,
     #[command(subcommand)]
     pub verb: Verb,
 }
@@ -82,6 +87,8 @@ pub enum Verb {
     /// Needs no privilege and leaves nothing behind: hosts and links are network namespaces of this process.
     #[cfg(target_os = "linux")]
     Demo(crate::demo::DemoArgs),
+    /// Show which options the environment and the configuration file set, and check the file.
+    Config(crate::config::ConfigArgs),
     /// Print a completion script for a shell.
     #[command(
         after_help = "Example:\n  mphttp completions bash > ~/.local/share/bash-completion/completions/mphttp"

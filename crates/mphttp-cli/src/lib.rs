@@ -6,7 +6,9 @@
 mod access_log;
 mod addresses;
 mod bench;
+mod certificates;
 mod cli;
+mod config;
 #[cfg(target_os = "linux")]
 mod demo;
 mod doctor;
@@ -32,8 +34,6 @@ mod top;
 
 use std::ffi::OsString;
 
-use clap::Parser;
-
 use cli::{Cli, Verb};
 
 /// Runs the program with `arguments`, the first of which is its own name, and gives its exit code.
@@ -42,11 +42,15 @@ use cli::{Cli, Verb};
 /// thread, which it moves into namespaces of its own. Stdout and stderr are written, nothing is read from stdin.
 #[must_use]
 pub fn run(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> u8 {
-    let cli = match Cli::try_parse_from(arguments) {
+    let cli = match config::parse(arguments.into_iter().map(Into::into).collect()) {
         Ok(cli) => cli,
-        Err(error) => {
+        Err(config::Stop::Config(error)) => return error_reporting::report(&error) as u8,
+        Err(config::Stop::Clap(error, from)) => {
             // `--help` and `--version` come this way too; a closed stdout is no failure of theirs.
             let _ = error.print();
+            if let Some(from) = from.filter(|_| error.use_stderr()) {
+                error_reporting::say(format_args!("note: taken beside the arguments: {from}"));
+            }
             let code = if error.use_stderr() { exit::Exit::Usage } else { exit::Exit::Ok };
             return code as u8;
         }
@@ -75,6 +79,7 @@ fn verb(cli: Cli) -> anyhow::Result<()> {
         #[cfg(target_os = "linux")]
         Verb::Demo(args) => demo::demo(&args),
         Verb::Completions { shell } => cli::completions(shell),
+        Verb::Config(args) => config::run(&args, cli.config.as_ref()),
         Verb::Man(args) => man::run(&args),
     }
 }

@@ -31,7 +31,8 @@ pub fn positive(text: &str) -> Result<usize, String> {
 /// TLS towards the clients.
 #[derive(Args, Debug)]
 pub struct TlsArgs {
-    /// Speak HTTPS with the certificate chain in this PEM file.
+    /// Speak HTTPS with the certificate chain in this PEM file. Certificate and key are read again within seconds of a
+    /// change, and at SIGHUP: new connections get the new one, a pair that can't be used is refused with a warning.
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
     /// The private key of the certificate, in PEM.

@@ -8,7 +8,7 @@ use tracing_subscriber::{EnvFilter, Layer, fmt, layer::SubscriberExt, util::Subs
 use crate::{error_reporting::Failure, exit::Exit};
 
 /// The environment variable that stands for `--log`.
-const ENV: &str = "MPHTTP_LOG";
+pub const ENV: &str = "MPHTTP_LOG";
 
 /// How much is told.
 #[derive(Args, Debug)]

@@ -21,7 +21,7 @@ pub struct ManArgs {
 
 /// Writes the pages.
 pub fn run(args: &ManArgs) -> anyhow::Result<()> {
-    let mut command = Cli::command();
+    let mut command = crate::config::with_env(Cli::command());
     // Names the verbs in full: mphttp-get(1).
     command.build();
     let Some(directory) = &args.out else {

@@ -20,6 +20,7 @@ use tokio::sync::oneshot;
 
 use crate::{
     access_log::{AccessLog, Logged},
+    certificates,
     cli::ProtocolArgs,
     error_reporting::{Failure, say},
     exit::Exit,
@@ -163,6 +164,7 @@ pub fn run(args: ServeArgs) -> anyhow::Result<()> {
             listening::banner(server.listening(), local, tls.as_ref(), &seen);
         }
         seen.start(&server)?;
+        certificates::keep_fresh(tls)?;
         serve(server, site, &seen, signals, args.quiet).await
     });
     // A read from a disk or network drive that hangs must not keep the program.

@@ -278,21 +278,6 @@ async fn shutdown_finishes_what_is_in_flight_and_refuses_the_new() {
 }
 
 #[tokio::test]
-async fn who_connected_before_the_shutdown_is_answered() {
-    let server = start(bind(Protocol::Mptcp));
-    let address = server.address;
-    let mut early = TcpStream::connect(address).await.unwrap();
-    server.until(|counts| counts.accepted == 1).await;
-    let stopping = tokio::spawn(server.stop());
-    while TcpStream::connect(address).await.is_ok() {}
-    early.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
-    let mut answer = String::new();
-    early.read_to_string(&mut answer).await.unwrap();
-    assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
-    stopping.await.unwrap();
-}
-
-#[tokio::test]
 async fn what_outlasts_the_grace_period_is_closed() {
     let server = start(bind(Protocol::Mptcp).grace(Duration::from_millis(100)));
     let stuck = tokio::spawn(raw(server.address, "GET /long HTTP/1.1\r\nhost: test\r\n\r\n"));

@@ -49,7 +49,7 @@ pub struct ForwardArgs {
     allow: Vec<IpNet>,
     /// Serve clients that give this token, as the password of any user or as a bearer token. Other users of this host can see
     /// the command line: better is --token-file, or the environment.
-    #[arg(long, value_name = "TOKEN", env = "MPHTTP_PROXY_TOKEN", hide_env_values = true)]
+    #[arg(long, value_name = "TOKEN")]
     token: Option<String>,
     /// Read the token from the first line of this file; beats --token.
     #[arg(long, value_name = "FILE", requires = "forward", conflicts_with = "to")]

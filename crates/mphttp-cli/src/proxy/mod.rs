@@ -14,6 +14,7 @@ use mptcp_socket::Listening;
 
 use crate::{
     access_log::AccessLog,
+    certificates,
     cli::{ProtocolArgs, protocol_parser},
     get::seconds,
     listening::{ProxyProtocolArgs, TlsArgs, positive},
@@ -85,6 +86,7 @@ pub fn run(args: ProxyArgs) -> anyhow::Result<()> {
 /// A listener that is bound, and what is to be seen of its server.
 struct Front {
     server: Server,
+    tls: Option<ServerTls>,
     seen: Seen,
 }
 
@@ -101,13 +103,14 @@ impl Front {
         self,
         serve: impl FnOnce(Server, Option<AccessLog>) -> F,
     ) -> anyhow::Result<()> {
-        let Self { server, mut seen } = self;
+        let Self { server, tls, mut seen } = self;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build()
             .context("can't start the runtime")?;
         let outcome = runtime.block_on(async {
             seen.start(&server)?;
+            certificates::keep_fresh(tls)?;
             serve(server, seen.log()).await
         });
         // A resolver that still waits must not keep the program.
@@ -137,9 +140,9 @@ impl ProxyArgs {
         }
         let server = seen.attach(Server::new(listening).max_connections(self.max_connections));
         let mut server = self.proxies.expected_by(server);
-        if let Some(tls) = tls {
-            server = server.tls(tls);
+        if let Some(tls) = &tls {
+            server = server.tls(tls.clone());
         }
-        Ok(Front { server, seen })
+        Ok(Front { server, tls, seen })
     }
 }

@@ -2,6 +2,7 @@
 
 mod client;
 mod server;
+mod swap;
 
 pub use client::{ClientTls, TlsProblem};
 pub use server::ServerTls;

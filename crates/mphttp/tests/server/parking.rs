@@ -223,3 +223,18 @@ async fn a_parked_mptcp_connection_is_known_for_what_it_is() {
     }
     server.stop().await;
 }
+
+#[tokio::test]
+async fn who_connected_before_the_shutdown_is_answered() {
+    let server = start(bind(Protocol::Mptcp));
+    let address = server.address;
+    let mut early = TcpStream::connect(address).await.unwrap();
+    server.until(|counts| counts.accepted == 1).await;
+    let stopping = tokio::spawn(server.stop());
+    while TcpStream::connect(address).await.is_ok() {}
+    early.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    early.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+    stopping.await.unwrap();
+}
