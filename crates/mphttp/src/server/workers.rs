@@ -19,7 +19,7 @@ use hyper::service::Service;
 use mptcp_socket::Listening;
 use tokio::{
     net::TcpListener,
-    runtime::Builder,
+    runtime::{Builder, Runtime},
     select,
     sync::{mpsc, watch},
     task::JoinSet,
@@ -75,20 +75,27 @@ where
     listener.set_nonblocking(true).map_err(Error::Accept)?;
     let (alive, abandoned) = watch::channel(());
     let (ended, mut endings) = mpsc::channel(threads.get());
+    // All that takes descriptors is made before the first connection is accepted: afterwards there may be none left.
+    let mut workers = Vec::with_capacity(threads.get());
     for number in 0..threads.get() {
-        let listener = listener.try_clone().map_err(Error::Accept)?;
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .thread_name(format!("mphttp-disk-{number}"))
+            .max_blocking_threads((BLOCKING / threads).max(16))
+            .build()
+            .map_err(Error::Accept)?;
+        let listener = {
+            let _context = runtime.enter();
+            TcpListener::from_std(listener.try_clone().map_err(Error::Accept)?).map_err(Error::Accept)?
+        };
+        workers.push((Own(Some(runtime)), listener));
+    }
+    for (number, (runtime, listener)) in workers.into_iter().enumerate() {
         let (slots, shared) = (slots.clone(), Arc::clone(&shared));
         let (ended, mut abandoned) = (ended.clone(), abandoned.clone());
-        let work = move || -> Result<(), Error> {
-            let blocking = (BLOCKING / threads).max(16);
-            let runtime = Builder::new_current_thread()
-                .enable_all()
-                .thread_name(format!("mphttp-disk-{number}"))
-                .max_blocking_threads(blocking)
-                .build()
-                .map_err(Error::Accept)?;
-            let outcome = runtime.block_on(async {
-                let listener = TcpListener::from_std(listener).map_err(Error::Accept)?;
+        let work = move || {
+            let Some(own) = &runtime.0 else { return Ok(()) };
+            own.block_on(async {
                 let mut stopping = shared.stopping.clone();
                 let shutdown = pin!(async { drop(stopping.wait_for(|&stop| stop).await) });
                 select! {
@@ -97,10 +104,7 @@ where
                     _ = abandoned.changed() => Ok(()),
                     outcome = work(listener, &slots, &shared, || {}, shutdown) => outcome,
                 }
-            });
-            // A read from a disk or network drive that hangs must not keep the thread.
-            runtime.shutdown_background();
-            outcome
+            })
         };
         thread::Builder::new()
             .name(format!("mphttp-{number}"))
@@ -122,6 +126,18 @@ where
     }
     drop(alive);
     outcome
+}
+
+/// A runtime that is let go without waiting: a read from a disk or network drive that hangs must not keep its thread, and
+/// where it can't be handed to a thread it is dropped within another runtime, which may not wait for it.
+struct Own(Option<Runtime>);
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 /// Accepts until `shutdown` completes, then calls `stop`, and waits for the connections to end.
