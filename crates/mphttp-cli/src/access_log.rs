@@ -10,6 +10,7 @@ use std::{
     net::SocketAddr,
     path::PathBuf,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
     time::Instant,
 };
@@ -98,6 +99,7 @@ impl AccessLog {
             client: Some(refused.peer.remote),
             watch: refused.watch.clone(),
             request: None,
+            user: None,
             referer: None,
             agent: None,
             status: refused.status,
@@ -115,6 +117,7 @@ impl AccessLog {
             client: request.extensions().get::<Peer>().map(|peer| peer.remote),
             watch: request.extensions().get::<Watch>().cloned(),
             request: Some((request.method().clone(), request.uri().clone(), request.version())),
+            user: None,
             referer: header(header::REFERER),
             agent: header(header::USER_AGENT),
             status: CLIENT_LEFT,
@@ -142,6 +145,8 @@ pub struct Pending {
     watch: Option<Watch>,
     /// What was asked for, if that could be read.
     request: Option<(Method, Uri, Version)>,
+    /// Who has proved who they are.
+    user: Option<Arc<str>>,
     referer: Option<Bytes>,
     agent: Option<Bytes>,
     status: u16,
@@ -157,6 +162,11 @@ impl Pending {
     /// Writes the line of a tunnel that has ended, after so many bytes for the client.
     pub fn tunnelled(mut self, status: StatusCode, bytes: u64) {
         (self.status, self.bytes) = (status.as_u16(), bytes);
+    }
+
+    /// It is this user's.
+    pub fn user(&mut self, user: Arc<str>) {
+        self.user = Some(user);
     }
 }
 
@@ -179,6 +189,7 @@ impl Drop for Pending {
             version: self.request.as_ref().map(|(.., named)| version(*named)),
             status: self.status,
             bytes: self.bytes,
+            user: self.user.as_deref(),
             referer: self.referer.as_deref(),
             agent: self.agent.as_deref(),
             protocol: spoken.map_or("-", |spoken| spoken.as_str()),

@@ -59,7 +59,7 @@ pub enum Verb {
     #[command(after_long_help = Exit::HELP)]
     Get(Box<GetArgs>),
     /// Serve a directory over HTTP.
-    Serve(ServeArgs),
+    Serve(Box<ServeArgs>),
     /// Give others Multipath TCP: a proxy in front of HTTP servers, or one for programs that heed http_proxy and https_proxy.
     Proxy(Box<ProxyArgs>),
     /// Watch every MPTCP connection of this host: processes, paths, rates, round trips, retransmissions.

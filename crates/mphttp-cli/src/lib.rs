@@ -24,9 +24,11 @@ mod otel;
 mod paths;
 mod picture;
 mod proxy;
+mod restart;
 mod runtime;
 mod seen;
 mod serve;
+mod serve_signals;
 mod serve_uploads;
 mod top;
 
@@ -68,7 +70,7 @@ pub fn run(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> 
 fn verb(cli: Cli) -> anyhow::Result<()> {
     match cli.verb {
         Verb::Get(args) => get::run(&args),
-        Verb::Serve(args) => serve::run(args),
+        Verb::Serve(args) => serve::run(*args),
         Verb::Proxy(args) => proxy::run(*args),
         Verb::Top(args) => top::run(&args),
         Verb::Bench(args) => bench::run(&args),

@@ -2,13 +2,22 @@
 
 use std::{future::Future, net::SocketAddr, path::PathBuf};
 
-use anyhow::Context;
 use clap::Args;
-use mphttp::{Protocol, tls::ServerTls};
+use mphttp::{
+    Protocol, Server,
+    proxy::{IpNet, forward::range},
+    tls::ServerTls,
+};
 use mptcp_socket::Listening;
 use tokio::sync::oneshot;
 
-use crate::{addresses, error_reporting::say, seen::Seen};
+use crate::{
+    addresses,
+    error_reporting::say,
+    restart,
+    seen::Seen,
+    serve_signals::{Cause, Signals},
+};
 
 /// Reads a number that is not 0.
 pub fn positive(text: &str) -> Result<usize, String> {
@@ -44,6 +53,22 @@ impl TlsArgs {
     }
 }
 
+/// Whose connections begin by saying for whom they are.
+#[derive(Args, Debug)]
+pub struct ProxyProtocolArgs {
+    /// Believe the PROXY protocol headers (version 1 and 2) of these peers, addresses or ranges such as 10.0.0.0/8, and take
+    /// none of their connections without one; may be given more than once. Others are served as without, and not believed
+    /// [default: nobody is].
+    #[arg(long, value_name = "CIDR", value_delimiter = ',', value_parser = range)]
+    proxy_protocol: Vec<IpNet>,
+}
+
+impl ProxyProtocolArgs {
+    pub fn expected_by(&self, server: Server) -> Server {
+        server.proxy_protocol(self.proxy_protocol.iter().copied())
+    }
+}
+
 /// Says where a server is reached, and how.
 pub fn banner(listening: &Listening, local: SocketAddr, tls: Option<&ServerTls>, seen: &Seen) {
     let scheme = if tls.is_some() { "https" } else { "http" };
@@ -70,63 +95,30 @@ pub fn banner(listening: &Listening, local: SocketAddr, tls: Option<&ServerTls>,
     say("Ctrl-C stops.");
 }
 
-/// Runs what `serve` makes of the wish to stop, until Ctrl-C or SIGTERM; a second one stops at once.
+/// Runs what `serve` makes of the wish to stop, until Ctrl-C or SIGTERM; a second one stops at once. `replaced` is told when
+/// another process serves in place of this one.
 pub async fn until_signal<F>(
+    mut signals: Signals,
+    replaced: impl FnOnce(),
     serve: impl FnOnce(oneshot::Receiver<()>) -> F,
     quiet: bool,
 ) -> anyhow::Result<()>
 where
     F: Future<Output = Result<(), mphttp::Error>>,
 {
-    let mut signals = Signals::new().context("can't watch for signals")?;
     let (stop, stopped) = oneshot::channel();
-    let twice = async move {
-        signals.next().await;
-        if !quiet {
-            say("Stopping when the requests in flight are done; once more stops at once.");
+    let leave = async move {
+        let cause = signals.cause(quiet).await;
+        if cause == Cause::Replaced {
+            replaced();
+        } else {
+            restart::stopping();
         }
         let _ = stop.send(());
-        signals.next().await;
+        signals.last_moment(cause, quiet).await;
     };
     tokio::select! {
         outcome = serve(stopped) => Ok(outcome?),
-        () = twice => Ok(()),
-    }
-}
-
-/// The signals that ask a server to stop.
-struct Signals {
-    #[cfg(unix)]
-    terminate: tokio::signal::unix::Signal,
-    #[cfg(unix)]
-    interrupt: tokio::signal::unix::Signal,
-}
-
-#[cfg(unix)]
-impl Signals {
-    fn new() -> std::io::Result<Self> {
-        use tokio::signal::unix::{SignalKind, signal};
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
-    }
-
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
-}
-
-#[cfg(not(unix))]
-impl Signals {
-    fn new() -> std::io::Result<Self> {
-        Ok(Self {})
-    }
-
-    async fn next(&mut self) {
-        // Without the handler there is nothing to wait for: the system ends the program itself.
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
-        }
+        () = leave => Ok(()),
     }
 }

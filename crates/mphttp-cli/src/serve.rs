@@ -1,12 +1,10 @@
 //! `mphttp serve`: a directory over HTTP, and the truth about each connection in the access log.
 
-use std::{
-    convert::Infallible,
-    net::{IpAddr, SocketAddr},
-    num::NonZeroUsize,
-    path::PathBuf,
-    sync::Arc,
-};
+mod auth;
+mod cors;
+mod site;
+
+use std::{convert::Infallible, net::IpAddr, num::NonZeroUsize, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use clap::Args;
@@ -17,7 +15,8 @@ use mphttp::{
     server::{RequestBody, check, service_fn},
     uploads::Uploads,
 };
-use mptcp_socket::Listen;
+
+use tokio::sync::oneshot;
 
 use crate::{
     access_log::{AccessLog, Logged},
@@ -25,10 +24,13 @@ use crate::{
     cli::ProtocolArgs,
     error_reporting::{Failure, say},
     exit::Exit,
-    listening::{self, TlsArgs, positive},
-    seen::SeenArgs,
+    listening::{self, ProxyProtocolArgs, TlsArgs, positive},
+    restart,
+    seen::{Seen, SeenArgs},
+    serve_signals::Signals,
     serve_uploads::UploadArgs,
 };
+use site::{Rules, SiteArgs, User};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -39,8 +41,14 @@ Examples:
   mphttp serve --access-log json >access   one JSON object for each request
   mphttp serve --metrics 9464 --status 9464
                                            metrics and a status page, for this host alone, on port 9464
-  mphttp serve --uploads --bind 127.0.0.1  take uploads too: mphttp get -T FILE http://localhost:8000/
-  curl http://localhost:8000/.mphttp/check how is my connection made?";
+  mphttp serve --upload --bind 127.0.0.1   take uploads too: mphttp get -T FILE http://localhost:8000/
+  mphttp serve --self-signed --auth-file users
+                                           for those alone who have a password: htpasswd -cB users NAME
+  curl http://localhost:8000/.mphttp/check how is my connection made?
+
+SIGTERM and Ctrl-C: stop when the requests in flight are done, after 10 s at the latest; once more: at once.
+SIGUSR2: start anew, with the program, certificates and files of now, without refusing a connection; this process ends when its
+  requests are done. A socket that systemd passes (LISTEN_FDS) takes the place of --bind and --port. See docs/restart.md.";
 
 /// Options of `mphttp serve`.
 #[derive(Args, Debug)]
@@ -59,6 +67,8 @@ pub struct ServeArgs {
     protocol: ProtocolArgs,
     #[command(flatten)]
     tls: TlsArgs,
+    #[command(flatten)]
+    proxies: ProxyProtocolArgs,
     /// Don't answer /.mphttp/check.
     #[arg(long)]
     no_check: bool,
@@ -71,6 +81,8 @@ pub struct ServeArgs {
     /// Serve at most this many connections at once; further clients wait.
     #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = positive)]
     max_connections: usize,
+    #[command(flatten)]
+    site: SiteArgs,
     #[command(flatten)]
     uploads: UploadArgs,
     #[command(flatten)]
@@ -86,9 +98,22 @@ struct Site {
     uploads: Option<Uploads>,
     check: bool,
     log: Option<AccessLog>,
+    rules: Option<Rules>,
 }
 
-/// Serves until Ctrl-C or SIGTERM.
+impl Site {
+    async fn respond(&self, request: Request<RequestBody>) -> Response<Body> {
+        if self.check && request.uri().path() == check::PATH {
+            check::respond(&request)
+        } else if let Some(uploads) = self.uploads.as_ref().filter(|uploads| uploads.takes(&request)) {
+            uploads.respond(request).await
+        } else {
+            self.files.respond(&request).await.map(Body::from)
+        }
+    }
+}
+
+/// Serves until Ctrl-C or SIGTERM, or until a successor that SIGUSR2 started does.
 pub fn run(args: ServeArgs) -> anyhow::Result<()> {
     let protocol = args.protocol.choice()?;
     let files = Files::new(&args.directory)
@@ -98,38 +123,49 @@ pub fn run(args: ServeArgs) -> anyhow::Result<()> {
         })?
         .listing(!args.no_listing)
         .follow_symlinks_outside(args.follow_symlinks);
+    let files = args.site.shape(files)?;
     let uploads = args.uploads.handler(&args.directory)?;
-    let listen = Listen::new(protocol);
-    let listening = match args.bind {
-        Some(ip) => listen.bind(SocketAddr::new(ip, args.port))?,
-        None => listen.bind_all(args.port)?,
-    };
+    let files = files.upload_form(uploads.is_some());
+    let rules = args.site.rules()?;
+    restart::begin()?;
+    let listening = restart::main_listener(args.bind, args.port, protocol)?;
     let local = listening.local_addr().context("the listener has no address")?;
     let tls = args.tls.server(local)?;
     let mut seen = args.seen.prepare()?;
-    if !args.quiet {
-        say(format_args!("Serving {}", files.root().display()));
-        if uploads.is_some() {
-            say("Uploads are on: whoever reaches this port can write files there.");
-        }
-        listening::banner(&listening, local, tls.as_ref(), &seen);
-    }
     let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-    let server = Server::new(listening).max_connections(args.max_connections).threads(threads);
-    let mut server = seen.attach(server);
+    // How long a stop may take depends on its cause: `Signals` keeps the time.
+    let server = Server::new(listening).protocol(protocol).grace(Duration::MAX).threads(threads);
+    let server = seen.attach(server.max_connections(args.max_connections));
+    let mut server = args.proxies.expected_by(server);
     if let Some(tls) = &tls {
         server = server.tls(tls.clone());
     }
-    let site = Arc::new(Site { files, uploads, check: !args.no_check, log: seen.log() });
+    let site = Arc::new(Site { files, uploads, check: !args.no_check, log: seen.log(), rules });
     // For all but the connections, which have threads of their own.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("can't start the runtime")?;
     let outcome = runtime.block_on(async {
+        // Before anything is said: whoever reads it may send one.
+        let signals = Signals::new().context("can't watch for signals")?;
+        if !args.quiet {
+            if let Some(warning) =
+                site.rules.as_ref().and_then(|rules| rules.warning(local.ip(), tls.is_some()))
+            {
+                say(warning);
+            }
+            say(format_args!("Serving {}", site.files.root().display()));
+            if site.uploads.is_some() {
+                let passwords = site.rules.as_ref().is_some_and(Rules::asks);
+                let who = if passwords { "has a password" } else { "reaches this port" };
+                say(format_args!("Uploads are on: whoever {who} can write files there."));
+            }
+            listening::banner(server.listening(), local, tls.as_ref(), &seen);
+        }
         seen.start(&server)?;
         certificates::keep_fresh(tls)?;
-        serve(server, site, args.quiet).await
+        serve(server, site, &seen, signals, args.quiet).await
     });
     // A read from a disk or network drive that hangs must not keep the program.
     runtime.shutdown_background();
@@ -137,19 +173,34 @@ pub fn run(args: ServeArgs) -> anyhow::Result<()> {
     outcome
 }
 
-async fn serve(server: Server, site: Arc<Site>, quiet: bool) -> anyhow::Result<()> {
+async fn serve(
+    server: Server,
+    site: Arc<Site>,
+    seen: &Seen,
+    signals: Signals,
+    quiet: bool,
+) -> anyhow::Result<()> {
     let service = service_fn(move |request: Request<RequestBody>| answer(Arc::clone(&site), request));
-    listening::until_signal(|stopped| server.run(service, async { drop(stopped.await) }), quiet).await
+    let serve = |stopped: oneshot::Receiver<()>| {
+        let server = server.run(service, async { drop(stopped.await) });
+        restart::ready();
+        server
+    };
+    listening::until_signal(signals, || seen.stop(), serve, quiet).await
 }
 
 async fn answer(site: Arc<Site>, request: Request<RequestBody>) -> Result<Response<Logged>, Infallible> {
-    let pending = site.log.as_ref().map(|log| log.begin(&request));
-    let response = if site.check && request.uri().path() == check::PATH {
-        check::respond(&request)
-    } else if let Some(uploads) = site.uploads.as_ref().filter(|uploads| uploads.takes(&request)) {
-        uploads.respond(request).await
-    } else {
-        site.files.respond(&request).await.map(Body::from)
+    let mut pending = site.log.as_ref().map(|log| log.begin(&request));
+    let response = match &site.rules {
+        None => site.respond(request).await,
+        Some(rules) => {
+            // In a box, so that who has no rules has no larger requests for them.
+            let mut response = Box::pin(rules.answer(&site, request)).await;
+            if let (Some(pending), Some(User(user))) = (&mut pending, response.extensions_mut().remove()) {
+                pending.user(user);
+            }
+            response
+        }
     };
     let status = response.status();
     Ok(response.map(|body| Logged::new(body, status, pending)))

@@ -10,27 +10,28 @@ use crate::{error_reporting::Failure, exit::Exit};
 /// Whether, and how, uploads are taken.
 #[derive(Args, Debug)]
 pub struct UploadArgs {
-    /// Take uploads (PUT, and tus for those that can be resumed) into the directory. WHOEVER REACHES THE PORT CAN THEN
-    /// WRITE FILES THERE, AND REPLACE THEM: there are no accounts. Without this nobody can.
+    /// Take uploads into the directory: from a form on its listings, by curl -F and -T (PUT), and by tus for those that
+    /// can be resumed. WHOEVER REACHES THE PORT CAN THEN WRITE FILES THERE, or whoever has a password of --auth or
+    /// --auth-file. Without this nobody can.
     #[arg(long)]
-    uploads: bool,
+    upload: bool,
     /// Take no file that is longer, in bytes; 10M, 2G (powers of 1000) and 2Gi (of 1024) are understood [default: what
     /// the disk has room for].
-    #[arg(long, value_name = "SIZE", requires = "uploads", value_parser = size)]
+    #[arg(long, value_name = "SIZE", requires = "upload", value_parser = size)]
     max_upload: Option<u64>,
-    /// Let uploads by tus replace files, as PUT does; without this they are refused where there is a file.
-    #[arg(long, requires = "uploads")]
+    /// Let uploads replace files; without this they are refused where there is one.
+    #[arg(long, requires = "upload")]
     overwrite: bool,
 }
 
 impl UploadArgs {
     /// The handler, if there is to be one.
     pub fn handler(&self, directory: &Path) -> anyhow::Result<Option<Uploads>> {
-        if !self.uploads {
+        if !self.upload {
             return Ok(None);
         }
         let uploads = Uploads::new(directory).map_err(|error| {
-            let hint = "name a directory that exists and that you may write to, or leave --uploads away";
+            let hint = "name a directory that exists and that you may write to, or leave --upload away";
             Failure::new(Exit::Write, error.to_string()).hint(hint)
         })?;
         let uploads = uploads.overwrite(self.overwrite);

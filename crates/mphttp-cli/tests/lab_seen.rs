@@ -31,6 +31,7 @@ fn main() -> ExitCode {
     support::main(vec![
         ("metrics and access log tell of both paths and of TCP", both_paths),
         ("a connection that falls back is counted as such", fallback),
+        ("a connection that is silent again and again keeps both paths", parked),
         ("a backup path has a role of its own", backup),
         ("a browser shows a transfer over two links, and a chart that grows", status_page),
     ])
@@ -145,11 +146,53 @@ fn both_paths() {
     assert_eq!(details(&log[1]).len(), 1);
 }
 
+/// Between two requests the server keeps little more than the socket: what is known of the connection must stay right.
+fn parked() {
+    let bench = Bench::two_links();
+    bench.file("some", MEGABYTE);
+    let _serving = bench.serve(&SEEN);
+    let address = (bench.links[0].address(&bench.server).unwrap(), 8000).into();
+    let told = bench
+        .client
+        .run(move || {
+            let mut stream =
+                mptcp_socket::Connect::new(mptcp_socket::Protocol::MptcpOnly).to(&[address]).unwrap().stream;
+            stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+            let mut ask = |path: &str, length: usize| {
+                let request = format!("GET {path} HTTP/1.1\r\nHost: test\r\n\r\n");
+                stream.write_all(request.as_bytes()).unwrap();
+                let (mut answer, mut piece) = (Vec::new(), vec![0; 1 << 16]);
+                let body = |answer: &[u8]| answer.windows(4).position(|bytes| bytes == b"\r\n\r\n");
+                while body(&answer).is_none_or(|head| answer.len() < head + 4 + length) {
+                    let read = stream.read(&mut piece).unwrap();
+                    assert!(read > 0, "closed after {} bytes", answer.len());
+                    answer.extend_from_slice(&piece[..read]);
+                }
+                answer.split_off(body(&answer).unwrap() + 4)
+            };
+            let mut told = Vec::new();
+            for _ in 0..3 {
+                assert_eq!(ask("/some", MEGABYTE as usize).len() as u64, MEGABYTE);
+                thread::sleep(Duration::from_millis(1800));
+                let text = ask("/.mphttp/check", "You are using MPTCP over 2 paths.\n".len());
+                told.push(String::from_utf8(text).unwrap());
+            }
+            told
+        })
+        .unwrap();
+    assert_eq!(told, ["You are using MPTCP over 2 paths.\n"; 3]);
+    let after = metrics_with(&bench, |metrics| metrics.get(OPEN, &MPTCP) == 0.0);
+    let sent = ["initial", "additional"].map(|role| path_bytes(&after, "mptcp", role, "sent"));
+    assert!(sent.iter().all(|&bytes| bytes > 0.0), "{sent:?}");
+    assert!(sent.iter().sum::<f64>() > 3.0 * MEGABYTE as f64, "{sent:?}");
+    assert_eq!(after.get("mphttp_connections_total", &MPTCP), 1.0);
+}
+
 fn fallback() {
     let spec = LinkSpec::new().name("wan").rate(Rate::mbit(100)).delay(Duration::from_millis(5));
     let bench = Bench::new([spec.middlebox(BoxKind::StripAfter(After::Bytes(500_000)))]);
     bench.file("big", 5 * MEGABYTE);
-    let _serving = bench.serve(&[&SEEN[..], &["--uploads"]].concat());
+    let _serving = bench.serve(&[&SEEN[..], &["--upload"]].concat());
     // The receiver is who sees it: here the server.
     let mut getting =
         bench.get("there", &["-T", bench.path("www/big").to_str().unwrap(), "--max-time", "20"]);

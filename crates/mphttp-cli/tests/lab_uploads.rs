@@ -9,6 +9,9 @@
     reason = "a test says what it expects by failing"
 )]
 
+#[path = "support/browser.rs"]
+mod browser;
+
 use std::{
     fs,
     io::{BufRead, BufReader},
@@ -18,6 +21,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use browser::Browser;
 use libtest_mimic::{Arguments, Failed, Trial};
 use netlab::{Direction, Host, Lab, Link, LinkSpec, Rate};
 use serde_json::Value;
@@ -37,6 +41,7 @@ fn main() -> ExitCode {
         ("the first link dies half-way through an upload", || dies_half_way(0)),
         ("the second link dies half-way through an upload", || dies_half_way(1)),
         ("both links are dead for a while, and the upload goes on", both_die_for_a_while),
+        ("a browser uploads files and folders, and another site's page nothing", browser_uploads),
     ];
     let tests = tests.into_iter().map(|(name, test)| {
         Trial::test(name, move || std::panic::catch_unwind(test).map_err(|_| Failed::from("see above")))
@@ -67,7 +72,7 @@ impl Bench {
         let www = folder.path().join("www");
         fs::create_dir(&www).unwrap();
         let mut command = Command::new(MPHTTP);
-        command.arg("serve").arg(&www).args(["--port", "8000", "--uploads", "--access-log", "off"]);
+        command.arg("serve").arg(&www).args(["--port", "8000", "--upload", "--access-log", "off"]);
         command.env_remove("MPHTTP_PROTOCOL").stderr(Stdio::piped());
         let mut server = host.spawn(command).unwrap();
         let mut told = BufReader::new(server.stderr.take().unwrap()).lines().map_while(Result::ok);
@@ -165,4 +170,91 @@ fn both_die_for_a_while() {
     let sent: u64 =
         value["paths"].as_array().unwrap().iter().filter_map(|path| path["bytes_sent"].as_u64()).sum();
     assert!(sent < SIZE * 3 / 4, "{value}");
+}
+
+/// What is served below a folder, by name.
+fn names(folder: &Path) -> Vec<String> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        let name = entry.file_name().into_string().unwrap();
+        if name == ".mphttp-uploads" {
+            continue;
+        }
+        if entry.file_type().unwrap().is_dir() {
+            names.extend(self::names(&entry.path()).into_iter().map(|below| format!("{name}/{below}")));
+        } else {
+            names.push(name);
+        }
+    }
+    names.sort();
+    names
+}
+
+fn browser_uploads() {
+    let bench = Bench::new();
+    let (www, from) = (bench.folder.path().join("www"), bench.folder.path().join("from"));
+    for (name, content) in
+        [("one.txt", "1"), ("two ä.txt", "22"), ("tree/three.txt", "333"), ("tree/sub/four", "4444")]
+    {
+        let path = from.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+    let (one, two, tree) = (from.join("one.txt"), from.join("two ä.txt"), from.join("tree"));
+    let Some(mut browser) = Browser::start(&bench.client) else { return };
+
+    // Without its script: the browser sends the form itself, and is sent back to the listing.
+    browser.open(&bench.url);
+    browser.wait_for("document.getElementById('hint')?.hidden === false");
+    browser.choose("input[name=file]", &[&one, &two]);
+    browser.value("document.forms[0].submit()");
+    browser.wait_for("document.links.length > 4 && document.body.textContent.includes('two ä.txt')");
+    assert_eq!(names(&www), ["one.txt", "two ä.txt"]);
+    assert_eq!(fs::read_to_string(www.join("two ä.txt")).unwrap(), "22");
+
+    // With it: a folder by the dialog, then the page shows it.
+    browser.choose("input[name=folder]", &[&tree]);
+    browser.value("document.querySelector('#upload button').click()");
+    browser.wait_for("[...document.links].some(link => link.textContent === 'tree/')");
+    assert_eq!(names(&www), ["one.txt", "tree/sub/four", "tree/three.txt", "two ä.txt"]);
+    assert_eq!(fs::read_to_string(www.join("tree/sub/four")).unwrap(), "4444");
+
+    // Files dropped on the page: one is there already, which is told and stops no other.
+    browser.value(
+        "{ const data = new DataTransfer();
+           data.items.add(new File(['other'], 'one.txt'));
+           data.items.add(new File(['x'.repeat(3000000)], 'dropped <b>.bin'));
+           document.dispatchEvent(new DragEvent('drop', { dataTransfer: data, cancelable: true })); }",
+    );
+    browser.wait_for("document.querySelector('#bar span').textContent === '2 of 2 files, 100%'");
+    let told = browser.text("document.getElementById('failed').textContent");
+    assert!(told.starts_with("Not stored: one.txt: There is a file of that name already"), "{told}");
+    assert_eq!(browser.value("document.querySelector('progress').value"), 3_000_005);
+    assert_eq!(fs::read_to_string(www.join("one.txt")).unwrap(), "1");
+    assert_eq!(fs::metadata(www.join("dropped <b>.bin")).unwrap().len(), 3_000_000);
+    // The browser itself says that a request failed; nothing else went wrong, the policy allowed it all.
+    let others: Vec<_> = browser.errors.iter().filter(|error| !error.contains("409 (Conflict)")).collect();
+    assert_eq!(others, Vec::<&String>::new());
+
+    // A page of another site, on the same computer as the browser.
+    let evil = bench.folder.path().join("evil");
+    fs::create_dir(&evil).unwrap();
+    let page = format!(
+        "<!doctype html><form method=post enctype=multipart/form-data action={}><input type=file name=file></form><script>\
+         const data = new DataTransfer(); data.items.add(new File(['evil'], 'evil.txt'));\
+         document.querySelector('input').files = data.files; document.forms[0].submit()</script>",
+        bench.url
+    );
+    fs::write(evil.join("index.html"), page).unwrap();
+    let mut command = Command::new(MPHTTP);
+    command.arg("serve").arg(&evil).args(["--port", "9000", "--bind", "127.0.0.1", "--access-log", "off"]);
+    command.env_remove("MPHTTP_PROTOCOL").stderr(Stdio::piped());
+    let mut other = bench.client.spawn(command).unwrap();
+    let mut told = BufReader::new(other.stderr.take().unwrap()).lines().map_while(Result::ok);
+    assert!(told.any(|line| line == "Ctrl-C stops."));
+    browser.open("http://127.0.0.1:9000/");
+    browser.wait_for("document.body?.textContent.includes('Pages of other sites')");
+    other.kill().unwrap();
+    other.wait().unwrap();
+    assert!(!www.join("evil.txt").exists());
 }

@@ -6,12 +6,20 @@
     reason = "these are tests, helpers included"
 )]
 
+#[path = "proxy/announced.rs"]
+mod announced;
 #[path = "proxy/framing.rs"]
 mod framing;
+#[path = "proxy/silence.rs"]
+mod silence;
 #[path = "proxy/support.rs"]
 mod support;
 #[path = "proxy/troubles.rs"]
 mod troubles;
+#[path = "proxy/usage.rs"]
+mod usage;
+#[path = "proxy/websocket.rs"]
+mod websocket;
 
 use std::{
     io::{Read, Write},
@@ -20,7 +28,7 @@ use std::{
     sync::mpsc::channel,
 };
 
-use support::{SOON, body, head, mirror, mphttp, nowhere, proxy, say, start, upstream};
+use support::{SOON, body, head, mirror, proxy, say, start, upstream};
 
 #[test]
 fn headers_say_where_a_request_came_from_and_no_more() {
@@ -222,25 +230,6 @@ fn tls_and_http2_on_either_side() {
     assert!(answer.starts_with("HTTP/1.1 502 "), "{answer}");
     let warning = front.errors.recv_timeout(SOON).unwrap();
     assert!(warning.contains("can't reach an upstream"), "{warning}");
-}
-
-#[test]
-fn wrong_usage_has_its_exit_codes_and_a_next_step() {
-    let fails = |arguments: &[&str]| {
-        let output = mphttp().arg("proxy").args(arguments).output().unwrap();
-        (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
-    };
-    assert_eq!(fails(&[]).0, 2);
-    let (code, text) = fails(&["--to", "ftp://x", "--listen", "127.0.0.1:0"]);
-    assert!(code == 3 && text.contains("http:// or https://"), "{code} {text}");
-    let (code, text) = fails(&["--to", &nowhere(), "--listen", "example.com"]);
-    assert!(code == 2 && text.contains("127.0.0.1"), "{code} {text}");
-    assert_eq!(fails(&["--to", &nowhere(), "--trust-forwarded", "10.0.0.0/99"]).0, 2);
-    assert_eq!(fails(&["--to", &nowhere(), "--cacert", "/no/such.pem"]).0, 77);
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let place = taken.local_addr().unwrap().to_string();
-    let (code, text) = fails(&["--to", &nowhere(), "--listen", &place]);
-    assert!(code == 7 && text.contains("another program listens there"), "{code} {text}");
 }
 
 #[test]

@@ -6,10 +6,15 @@
     reason = "these are tests, helpers included"
 )]
 
+#[cfg(target_os = "linux")]
+#[path = "serve/idle.rs"]
+mod idle;
 #[path = "support/prometheus.rs"]
 mod prometheus;
 #[path = "serve/seen.rs"]
 mod seen;
+#[path = "serve/site.rs"]
+mod site;
 
 use std::{
     fs,
@@ -37,7 +42,7 @@ struct Serve {
     port: u16,
     log: Receiver<String>,
     errors: Receiver<String>,
-    _directory: TempDir,
+    directory: TempDir,
 }
 
 fn site() -> TempDir {
@@ -98,7 +103,7 @@ fn serve_as(mut program: Command, arguments: &[&str], environment: &[(&str, &str
     }
     let url = banner.iter().find(|line| line.contains("://")).unwrap();
     let port = url.trim().trim_end_matches('/').rsplit(':').next().unwrap().parse().unwrap();
-    Serve { child, banner, port, log, errors, _directory: directory }
+    Serve { child, banner, port, log, errors, directory }
 }
 
 impl Serve {

@@ -1,4 +1,4 @@
-//! Uploads as people and scripts make them: `mphttp serve --uploads`, `mphttp get -T` and curl, on loopback, with all that
+//! Uploads as people and scripts make them: `mphttp serve --upload`, `mphttp get -T` and curl, on loopback, with all that
 //! can break in between.
 #![allow(
     clippy::unwrap_used,
@@ -11,6 +11,8 @@
 mod breaks;
 #[path = "uploads/by_hand.rs"]
 mod by_hand;
+#[path = "uploads/form.rs"]
+mod form;
 #[path = "uploads/support.rs"]
 mod support;
 
@@ -27,7 +29,7 @@ use support::{Between, Fate, Site, curl, digest, ended, failed, program, upload,
 #[test]
 fn a_file_goes_by_tus_and_says_over_what() {
     let site = Site::new();
-    let serving = site.serve(0, &["--uploads"]);
+    let serving = site.serve(0, &["--upload"]);
     assert!(serving.banner.iter().any(|line| line.starts_with("Uploads are on: ")), "{:?}", serving.banner);
     let file = site.file("a file.bin", 3_000_000);
     let done = ended(upload(&file, &serving.url("/in/"), &[]));
@@ -51,16 +53,19 @@ fn a_file_goes_by_tus_and_says_over_what() {
 #[test]
 fn what_is_there_stays_unless_the_server_is_told_otherwise() {
     let site = Site::new();
-    let serving = site.serve(0, &["--uploads"]);
+    let serving = site.serve(0, &["--upload"]);
     let (file, other) = (site.file("f", 1000), site.file("g", 2000));
     went_well(&ended(upload(&file, &serving.url("/in/f"), &[])));
     let done = ended(upload(&other, &serving.url("/in/f"), &[]));
     failed(&done, 22, "409 Conflict: There is a file of that name already");
     assert_eq!(digest(&site.served("in/f")), digest(&file));
-    // PUT means: in its place.
+    let done = ended(upload(&other, &serving.url("/in/f"), &["-X", "PUT", "-f"]));
+    failed(&done, 22, "409");
+    assert_eq!(digest(&site.served("in/f")), digest(&file));
+    drop(serving);
+    let serving = site.serve(0, &["--upload", "--overwrite"]);
     went_well(&ended(upload(&other, &serving.url("/in/f"), &["-X", "PUT"])));
     assert_eq!(digest(&site.served("in/f")), digest(&other));
-    let serving = site.serve(0, &["--uploads", "--overwrite"]);
     went_well(&ended(upload(&file, &serving.url("/in/f"), &[])));
     assert_eq!(digest(&site.served("in/f")), digest(&file));
 }
@@ -68,7 +73,7 @@ fn what_is_there_stays_unless_the_server_is_told_otherwise() {
 #[test]
 fn one_request_of_any_method_has_the_file_and_its_length() {
     let site = Site::new();
-    let serving = site.serve(0, &["--uploads"]);
+    let serving = site.serve(0, &["--upload"]);
     let file = site.file("100% ä?.bin", 700_000);
     went_well(&ended(upload(&file, &serving.url("/in/"), &["-X", "PUT"])));
     assert_eq!(digest(&site.served("in/100% ä?.bin")), digest(&file));
@@ -80,7 +85,7 @@ fn one_request_of_any_method_has_the_file_and_its_length() {
 #[test]
 fn stdin_is_streamed() {
     let site = Site::new();
-    let serving = site.serve(0, &["--uploads"]);
+    let serving = site.serve(0, &["--upload"]);
     let mut command = upload("-".as_ref(), &serving.url("/in/stdin"), &[]);
     let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
@@ -103,7 +108,7 @@ fn stdin_is_streamed() {
 #[test]
 fn a_file_is_never_whole_in_memory() {
     let site = Site::new();
-    let serving = site.serve(0, &["--uploads"]);
+    let serving = site.serve(0, &["--upload", "--overwrite"]);
     let file = site.file("big", 0);
     fs::File::options().write(true).open(&file).unwrap().set_len(400_000_000).unwrap();
     for arguments in [&[][..], &["-X", "PUT"]] {
@@ -126,7 +131,7 @@ fn a_file_is_never_whole_in_memory() {
 #[test]
 fn refusals_are_clear() {
     let site = Site::new();
-    let serving = site.serve(0, &["--uploads", "--max-upload", "1M"]);
+    let serving = site.serve(0, &["--upload", "--max-upload", "1M"]);
     let (small, big) = (site.file("small", 10), site.file("big", 2_000_000));
     // tus announces the limit; PUT meets it.
     failed(
@@ -150,7 +155,7 @@ fn refusals_are_clear() {
         22,
         "409 Conflict: The folder that it is to go to",
     );
-    // Without --uploads nothing can be written.
+    // Without --upload nothing can be written.
     let closed = site.serve(0, &[]);
     failed(
         &ended(upload(&small, &closed.url("/"), &[])),
@@ -168,9 +173,9 @@ fn refusals_are_clear() {
     );
     assert!(start.elapsed() < Duration::from_secs(5));
     // A folder that can't be written to, whoever asks.
-    let done = program("serve").args(["/proc", "--port", "0", "--uploads"]).output().unwrap().into();
+    let done = program("serve").args(["/proc", "--port", "0", "--upload"]).output().unwrap().into();
     failed(&done, 23, "can't take uploads into /proc");
-    let done = program("serve").args(["/nowhere", "--port", "0", "--uploads"]).output().unwrap().into();
+    let done = program("serve").args(["/nowhere", "--port", "0", "--upload"]).output().unwrap().into();
     failed(&done, 2, "can't serve /nowhere");
 }
 
@@ -178,7 +183,7 @@ fn refusals_are_clear() {
 fn no_permission_is_said() {
     use std::os::unix::fs::PermissionsExt as _;
     let site = Site::new();
-    let serving = site.serve(0, &["--uploads"]);
+    let serving = site.serve(0, &["--upload"]);
     fs::set_permissions(site.served("in"), fs::Permissions::from_mode(0o555)).unwrap();
     if fs::write(site.served("in/probe"), "").is_ok() {
         eprintln!("skipped: permissions do not bind this user");
@@ -196,7 +201,7 @@ fn no_permission_is_said() {
 #[test]
 fn a_terminal_sees_how_far_it_is() {
     let site = Site::new();
-    let serving = site.serve(0, &["--uploads"]);
+    let serving = site.serve(0, &["--upload"]);
     let between = Between::new(serving.address(), &[Fate::Pace(4_000_000)]);
     let file = site.file("f", 4_000_000);
     let terminal = nix::pty::openpty(None, None).unwrap();

@@ -17,6 +17,12 @@ pub enum Error {
     /// The listener itself failed; errors that concern one client or pass by are not reported as this.
     #[error("can't accept connections any more: {0}")]
     Accept(#[source] io::Error),
+    /// A restart without a gap failed; the process that was to be replaced goes on.
+    #[error("can't restart: {why}; the running process goes on, see its messages and those of the new one")]
+    Restart {
+        /// What went wrong.
+        why: String,
+    },
     /// A certificate or key file can't be used.
     #[error("{}: {what}", .path.display())]
     TlsFile {

@@ -14,6 +14,8 @@ pub mod metrics;
 pub mod proxy;
 pub mod proxy_protocol;
 pub mod report;
+#[cfg(unix)]
+pub mod restart;
 pub mod server;
 pub mod tls;
 mod trace;

@@ -7,6 +7,8 @@ mod faults;
 mod grpc;
 #[path = "client/proxies.rs"]
 mod proxies;
+#[path = "client/reverse.rs"]
+mod reverse;
 #[path = "client/support.rs"]
 mod support;
 #[path = "client/tls.rs"]

@@ -1,12 +1,19 @@
 //! What `files` promises, case by case, on real directories.
 #![cfg(unix)]
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test says what it expects by failing")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test says what it expects by failing"
+)]
 
 #[path = "files/confined.rs"]
 mod confined;
 #[cfg(target_os = "linux")]
 #[path = "files/kept.rs"]
 mod kept;
+#[path = "files/shaped.rs"]
+mod shaped;
 #[path = "files/site.rs"]
 mod site;
 #[path = "files/wire.rs"]

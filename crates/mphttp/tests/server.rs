@@ -6,6 +6,8 @@
     reason = "these are tests, helpers included"
 )]
 
+#[path = "server/parking.rs"]
+mod parking;
 #[path = "server/threads.rs"]
 mod threads;
 

@@ -68,6 +68,14 @@ pub enum Error {
         /// What the kernel said.
         source: io::Error,
     },
+    /// What a service manager passed to this process can't be used ([`passed_listeners`](crate::passed_listeners)).
+    #[error("can't use the socket {name:?} that was passed: {why}; see systemd.socket(5)")]
+    Passed {
+        /// Its name (`FileDescriptorName=`), or the variable that makes no sense.
+        name: String,
+        /// What is wrong with it.
+        why: String,
+    },
     /// A connection fell back to TCP while it carried data: what arrives since may not be what was sent.
     #[error(
         "the connection began with Multipath TCP and fell back under way, for a box on the way removes its options; \
@@ -97,7 +105,7 @@ impl From<Error> for io::Error {
     /// Keeps the kind of the underlying error, so that callers of `std` interfaces can still match on it.
     fn from(error: Error) -> Self {
         let kind = match &error {
-            Error::UnknownProtocol { .. } => io::ErrorKind::InvalidInput,
+            Error::UnknownProtocol { .. } | Error::Passed { .. } => io::ErrorKind::InvalidInput,
             Error::NoAddress => io::ErrorKind::AddrNotAvailable,
             Error::TimedOut { .. } => io::ErrorKind::TimedOut,
             Error::Cancelled => io::ErrorKind::Interrupted,

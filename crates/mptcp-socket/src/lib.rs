@@ -1,5 +1,9 @@
 #![doc = include_str!("../README.md")]
 
+#[cfg(feature = "tokio")]
+mod accepting;
+#[cfg(feature = "axum")]
+mod axum;
 mod connect;
 pub mod decode;
 mod error;
@@ -7,19 +11,27 @@ mod listen;
 mod memory;
 mod options;
 mod origin;
+#[cfg(unix)]
+mod passed;
 pub mod plan;
 mod protocol;
 mod reason;
 mod sys;
 mod transport;
+#[cfg(feature = "ureq")]
+pub mod ureq;
 mod watch;
 
+#[cfg(feature = "tokio")]
+pub use accepting::Accepting;
 pub use connect::{Cancel, Connect, Connected};
 pub use error::{AttemptError, Error};
 pub use listen::{Accepts, Family, Listen, Listening, host_support, stream_socket};
 pub use memory::{Memory, Remembered};
 pub use options::{Keepalive, Refused, SocketOptions};
 pub use origin::Origin;
+#[cfg(unix)]
+pub use passed::{Passed, passed_listeners};
 pub use protocol::{IPPROTO_MPTCP, IPPROTO_TCP, Protocol};
 pub use reason::Reason;
 pub use sys::{OwnedSocket, RawSocket, duplicate, network_namespace};

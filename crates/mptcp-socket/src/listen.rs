@@ -277,6 +277,12 @@ impl Listening {
         Self { listener, accepts, refused: Vec::new() }
     }
 
+    /// A listener of which it is known how it came to be, as where one process hands it on to another.
+    #[must_use]
+    pub fn of(listener: TcpListener, accepts: Accepts) -> Self {
+        Self { listener, accepts, refused: Vec::new() }
+    }
+
     /// What was asked for.
     #[must_use]
     pub const fn protocol(&self) -> Protocol {

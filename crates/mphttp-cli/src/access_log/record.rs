@@ -12,6 +12,7 @@ use super::Format;
 pub(super) struct Record<'a> {
     pub(super) time: OffsetDateTime,
     pub(super) client: Option<SocketAddr>,
+    pub(super) user: Option<&'a str>,
     pub(super) method: Option<&'a str>,
     pub(super) target: Option<&'a str>,
     pub(super) version: Option<&'a str>,
@@ -31,6 +32,7 @@ pub(super) struct Record<'a> {
 struct Json<'a> {
     time: String,
     client: Option<SocketAddr>,
+    user: Option<&'a str>,
     method: Option<&'a str>,
     target: Option<&'a str>,
     version: Option<&'a str>,
@@ -63,7 +65,9 @@ impl Record<'_> {
                 self.tail(&mut line);
             }
             Format::Common | Format::Combined => {
-                let _ = write!(line, "{} - - [{}] ", self.host(), self.stamp(CLF));
+                let _ = write!(line, "{} - ", self.host());
+                escape(self.user.unwrap_or("-").as_bytes(), &mut line);
+                let _ = write!(line, " [{}] ", self.stamp(CLF));
                 self.request(&mut line);
                 if format == Format::Combined {
                     for value in [self.referer, self.agent] {
@@ -118,6 +122,7 @@ impl Record<'_> {
         let json = Json {
             time: self.stamp(RFC3339),
             client: self.client,
+            user: self.user,
             method: self.method,
             target: self.target,
             version: self.version,
@@ -175,6 +180,7 @@ mod tests {
         Record {
             time: datetime!(2026-11-03 04:05:06.789 UTC),
             client: Some("192.0.2.7:4711".parse().unwrap()),
+            user: None,
             method: Some("GET"),
             target: Some("/a?b=c"),
             version: Some("HTTP/1.1"),
@@ -208,6 +214,9 @@ mod tests {
             record().line(Format::Combined),
             format!("{common} \"-\" \"curl/8 \\\"x\\\"\\n\\xff\" mptcp - 2 0.012\n")
         );
+        let known = Record { user: Some("zoë"), ..record() };
+        assert!(known.line(Format::Common).starts_with("192.0.2.7 - zo\\xc3\\xab [03/Nov/2026"));
+        assert!(known.line(Format::Json).contains("\"user\":\"zo\\u00eb\""));
     }
 
     #[test]

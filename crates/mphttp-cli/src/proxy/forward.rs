@@ -25,6 +25,7 @@ use crate::{
     error_reporting::{Failure, say},
     exit::Exit,
     listening,
+    serve_signals::Signals,
 };
 
 /// How long what is under way may take once the program is asked to stop.
@@ -34,7 +35,8 @@ const CONNECT: Duration = Duration::from_secs(30);
 const IDLE: Duration = Duration::from_secs(900);
 const PLACE: Place = Place::Address(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 3128));
 
-/// Options of the forward proxy.
+/// Options of the forward proxy. Each conflicts with `--to` by itself: clap waives the demand for `--forward` where that
+/// is ruled out.
 #[derive(Args, Debug, Default)]
 #[command(next_help_heading = "For programs that heed http_proxy and https_proxy")]
 pub struct ForwardArgs {
@@ -43,27 +45,27 @@ pub struct ForwardArgs {
     pub forward: bool,
     /// Also serve clients of these address ranges, such as 192.0.2.0/24; may be given more than once [default: clients
     /// on this host only].
-    #[arg(long, value_name = "RANGE", value_delimiter = ',', value_parser = range, requires = "forward")]
+    #[arg(long, value_name = "RANGE", value_delimiter = ',', value_parser = range, requires = "forward", conflicts_with = "to")]
     allow: Vec<IpNet>,
     /// Serve clients that give this token, as the password of any user or as a bearer token. Other users of this host can see
     /// the command line: better is --token-file, or the environment.
     #[arg(long, value_name = "TOKEN")]
     token: Option<String>,
     /// Read the token from the first line of this file; beats --token.
-    #[arg(long, value_name = "FILE", requires = "forward")]
+    #[arg(long, value_name = "FILE", requires = "forward", conflicts_with = "to")]
     token_file: Option<PathBuf>,
     /// Lead clients of other hosts to these addresses too, although they are this host's own, loopback, link-local or of a
     /// cloud's metadata service.
-    #[arg(long, value_name = "RANGE", value_delimiter = ',', value_parser = range, requires = "forward")]
+    #[arg(long, value_name = "RANGE", value_delimiter = ',', value_parser = range, requires = "forward", conflicts_with = "to")]
     allow_target: Vec<IpNet>,
     /// Lead nobody to these addresses.
-    #[arg(long, value_name = "RANGE", value_delimiter = ',', value_parser = range, requires = "forward")]
+    #[arg(long, value_name = "RANGE", value_delimiter = ',', value_parser = range, requires = "forward", conflicts_with = "to")]
     deny_target: Vec<IpNet>,
     /// Lead clients to any port [default: 80, 443 and from 1024 up].
-    #[arg(long, requires = "forward")]
+    #[arg(long, requires = "forward", conflicts_with = "to")]
     any_port: bool,
     /// Keep to the way that the routes name, though it gives no answer [default: try the other links too].
-    #[arg(long, requires = "forward")]
+    #[arg(long, requires = "forward", conflicts_with = "to")]
     no_race: bool,
 }
 
@@ -167,9 +169,12 @@ impl Plan {
 
     /// Serves until a signal; a second one stops at once.
     async fn serve(self, server: Server, log: Option<AccessLog>, quiet: bool) -> anyhow::Result<()> {
+        let signals = Signals::new()?;
         let forward = self.forward.clone();
         let service = service_fn(move |request| answer(forward.clone(), log.clone(), request));
         listening::until_signal(
+            signals,
+            || (),
             |stopped| async {
                 let (end, ended) = oneshot::channel::<()>();
                 let shutdown = async move {

@@ -17,7 +17,7 @@ use crate::{
     certificates,
     cli::{ProtocolArgs, protocol_parser},
     get::seconds,
-    listening::{TlsArgs, positive},
+    listening::{ProxyProtocolArgs, TlsArgs, positive},
     seen::{Seen, SeenArgs},
 };
 use listen::Place;
@@ -55,6 +55,8 @@ pub struct ProxyArgs {
     to_protocol: Option<Protocol>,
     #[command(flatten)]
     tls: TlsArgs,
+    #[command(flatten)]
+    proxies: ProxyProtocolArgs,
     /// The limit for connecting to a server, names and TLS included, in seconds [default: 5; with --forward 30].
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     connect_timeout: Option<Duration>,
@@ -136,7 +138,8 @@ impl ProxyArgs {
         if !self.quiet {
             banner(&listening, &Seat { local, tls: tls.as_ref(), seen: &seen });
         }
-        let mut server = seen.attach(Server::new(listening).max_connections(self.max_connections));
+        let server = seen.attach(Server::new(listening).max_connections(self.max_connections));
+        let mut server = self.proxies.expected_by(server);
         if let Some(tls) = &tls {
             server = server.tls(tls.clone());
         }

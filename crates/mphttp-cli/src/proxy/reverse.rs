@@ -19,6 +19,7 @@ use crate::{
     exit::Exit,
     get::seconds,
     listening,
+    serve_signals::Signals,
 };
 
 const CONNECT: Duration = Duration::from_secs(5);
@@ -49,6 +50,10 @@ pub struct ReverseArgs {
     /// X-Forwarded-For and the like) [default: nobody; what clients say is replaced].
     #[arg(long, value_name = "CIDR", value_delimiter = ',', value_parser = range, conflicts_with = "forward")]
     trust_forwarded: Vec<IpNet>,
+    /// Begin connections to the servers with a PROXY protocol header (version 2) that names the client. They must expect it.
+    /// Each request then has a connection of its own.
+    #[arg(long, conflicts_with = "forward")]
+    send_proxy_protocol: bool,
     /// Ask each server for this path again and again; one that doesn't answer 2xx or 3xx gets no requests until it does.
     #[arg(long, value_name = "PATH", conflicts_with = "forward")]
     health: Option<String>,
@@ -73,7 +78,8 @@ pub fn run(args: ProxyArgs) -> anyhow::Result<()> {
         say(format_args!("Handing requests on to {}", args.reverse.to.join(", ")));
         listening::banner(listening, seat.local, seat.tls, seat.seen);
     })?;
-    front.run(|server, log| serve(server, proxy, log, args.quiet))
+    let idle = args.idle();
+    front.run(|server, log| serve(server.write_timeout(idle), proxy, log, args.quiet))
 }
 
 async fn serve(
@@ -82,11 +88,18 @@ async fn serve(
     log: Option<AccessLog>,
     quiet: bool,
 ) -> anyhow::Result<()> {
+    let signals = Signals::new().context("can't watch for signals")?;
     let checked = proxy.clone();
     tokio::spawn(async move { checked.check_health().await });
     let service =
         service_fn(move |request: Request<RequestBody>| answer(proxy.clone(), log.clone(), request));
-    listening::until_signal(|stopped| server.run(service, async { drop(stopped.await) }), quiet).await
+    listening::until_signal(
+        signals,
+        || (),
+        |stopped| server.run(service, async { drop(stopped.await) }),
+        quiet,
+    )
+    .await
 }
 
 async fn answer(
@@ -98,6 +111,12 @@ async fn answer(
     let response = proxy.respond(request).await;
     let status = response.status();
     Ok(response.map(|body| Logged::new(body, status, pending)))
+}
+
+impl ProxyArgs {
+    fn idle(&self) -> Duration {
+        self.idle_timeout.unwrap_or(IDLE)
+    }
 }
 
 impl ReverseArgs {
@@ -116,11 +135,12 @@ impl ReverseArgs {
         let mut builder = ReverseProxy::builder(protocol)
             .tls(tls)
             .http2_prior_knowledge(self.to_http2)
+            .send_proxy_protocol(self.send_proxy_protocol)
             .host_header(host)
             .trust_forwarded(self.trust_forwarded.iter().copied())
             .connect_timeout(args.connect_timeout.unwrap_or(CONNECT))
             .head_timeout(self.timeout)
-            .idle_timeout(args.idle_timeout.unwrap_or(IDLE));
+            .idle_timeout(args.idle());
         for url in &self.to {
             builder = builder.to(url);
         }

@@ -14,11 +14,14 @@ use std::{
 use anyhow::Context;
 use clap::Args;
 use mphttp::{Protocol, Server};
+use mptcp_socket::Listen;
+use tokio::task::AbortHandle;
 
 use crate::{
     access_log::{AccessLog, Format},
     error_reporting::{Failure, say},
     exit::Exit,
+    restart,
 };
 use pages::{Access, Pages};
 
@@ -63,6 +66,7 @@ fn place(text: &str) -> Result<SocketAddr, String> {
 pub struct Seen {
     log: Option<AccessLog>,
     pages: Vec<(Server, Pages)>,
+    shown: Vec<AbortHandle>,
 }
 
 impl SeenArgs {
@@ -78,7 +82,7 @@ impl SeenArgs {
                     .hint("name a file in a directory that exists and that you may write to")
             })?,
         };
-        let mut seen = Seen { log, pages: Vec::new() };
+        let mut seen = Seen { log, pages: Vec::new(), shown: Vec::new() };
         let access = self.access()?;
         if let Some(address) = self.status {
             let pages = Pages { status: Some(access), metrics: self.metrics == Some(address) };
@@ -123,8 +127,12 @@ fn is_loopback(ip: IpAddr) -> bool {
 
 impl Seen {
     fn listen(&mut self, address: SocketAddr, pages: Pages) -> anyhow::Result<()> {
-        let server = Server::bind(Protocol::Tcp, address)?.max_connections(64);
-        self.pages.push((server, pages));
+        let fits = |other: SocketAddr| other == address || (address.port(), address.ip()) == (0, other.ip());
+        // A name for each address, so that a restart with others binds anew.
+        let listening = restart::listening(&format!("seen at {address}"), fits, || {
+            Listen::new(Protocol::Tcp).bind(address)
+        })?;
+        self.pages.push((Server::new(listening).max_connections(64), pages));
         Ok(())
     }
 
@@ -167,13 +175,19 @@ impl Seen {
         let figures = Arc::new(report::Figures::new(server, self.log()));
         for (server, pages) in self.pages.drain(..) {
             let (pages, figures) = (Arc::new(pages), Arc::clone(&figures));
-            tokio::spawn(async move {
+            let shown = tokio::spawn(async move {
                 if let Err(error) = pages::run(server, pages, figures).await {
                     tracing::error!(%error, "metrics and status page are no longer served");
                 }
             });
+            self.shown.push(shown.abort_handle());
         }
         Ok(())
+    }
+
+    /// Shows nothing any more: another process does.
+    pub fn stop(&self) {
+        self.shown.iter().for_each(AbortHandle::abort);
     }
 
     /// Writes what is not written yet.

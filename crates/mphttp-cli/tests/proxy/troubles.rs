@@ -55,6 +55,19 @@ fn only_idempotent_requests_are_tried_again_once_they_were_sent() {
 }
 
 #[test]
+fn nothing_is_tried_again_once_a_byte_of_an_answer_came() {
+    for half in ["HTTP/1.1 200 OK\r\nX-Half", "SSH-2.0-no-http\r\n"] {
+        let breaks = upstream(move |_, mut stream| stream.write_all(half.as_bytes()).unwrap());
+        let works = mirror();
+        let proxy = proxy(&["--to", &breaks.url, "--to", &works.url]);
+        let answers: Vec<_> = (0..6).map(|_| proxy.get("/")).collect();
+        let failed = answers.iter().filter(|answer| answer.starts_with("HTTP/1.1 502 ")).count();
+        assert!(failed >= 1, "{answers:?}");
+        assert_eq!((breaks.seen(), works.seen()), (failed, 6 - failed));
+    }
+}
+
+#[test]
 fn a_kept_connection_that_was_closed_is_replaced() {
     let server = upstream(|_, mut stream| {
         // Says that it keeps the connection, and does not.

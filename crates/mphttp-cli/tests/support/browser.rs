@@ -2,6 +2,7 @@
 
 use std::{
     io::{BufRead, BufReader, Write},
+    path::Path,
     process::{Child, ChildStdin, Command, Stdio},
     sync::mpsc::{Receiver, channel},
     thread,
@@ -30,7 +31,7 @@ impl Browser {
     /// Starts it on a host; `None`, which is said, where there is none.
     pub fn start(host: &Host) -> Option<Self> {
         let program = "/usr/bin/chromium";
-        if !std::path::Path::new(program).exists() {
+        if !Path::new(program).exists() {
             eprintln!("skipped: no {program}");
             return None;
         }
@@ -87,6 +88,14 @@ impl Browser {
             assert!(Instant::now() < deadline, "{}", self.text("document.documentElement.outerHTML"));
             thread::sleep(Duration::from_millis(100));
         }
+    }
+
+    /// Chooses files for an input, as a person does in the dialog; for one of folders, a folder.
+    #[allow(dead_code, reason = "some tests have nothing to choose")]
+    pub fn choose(&mut self, selector: &str, paths: &[&Path]) {
+        let root = self.call("DOM.getDocument", &json!({}))["root"]["nodeId"].clone();
+        let found = self.call("DOM.querySelector", &json!({ "nodeId": root, "selector": selector }));
+        self.call("DOM.setFileInputFiles", &json!({ "nodeId": found["nodeId"], "files": paths }));
     }
 
     fn call(&mut self, method: &str, parameters: &Value) -> Value {

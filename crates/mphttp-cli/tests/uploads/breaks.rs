@@ -28,7 +28,7 @@ fn arrived(site: &Site) -> u64 {
 #[test]
 fn a_connection_that_breaks_twice_costs_little() {
     let site = Site::new();
-    let serving = site.serve(0, &["--uploads"]);
+    let serving = site.serve(0, &["--upload"]);
     let between = Between::new(serving.address(), &[Fate::Cut(3_000_000), Fate::Cut(4_000_000), Fate::Free]);
     let file = site.file("f", SIZE);
     went_well(&ended(upload(&file, &between.url("/in/"), &[])));
@@ -43,7 +43,7 @@ fn a_connection_that_breaks_twice_costs_little() {
 #[test]
 fn checked_chunks_survive_breaks_too() {
     let site = Site::new();
-    let serving = site.serve(0, &["--uploads"]);
+    let serving = site.serve(0, &["--upload"]);
     let between = Between::new(serving.address(), &[Fate::Cut(3_000_000), Fate::Free]);
     let file = site.file("f", SIZE);
     went_well(&ended(upload(&file, &between.url("/in/"), &["--upload-chunk", "2M"])));
@@ -56,7 +56,7 @@ fn checked_chunks_survive_breaks_too() {
 #[test]
 fn a_connection_that_stalls_is_given_up_and_its_upload_taken_over() {
     let site = Site::new();
-    let serving = site.serve(0, &["--uploads"]);
+    let serving = site.serve(0, &["--upload"]);
     let between = Between::new(serving.address(), &[Fate::Stall(3_000_000), Fate::Free]);
     let file = site.file("f", SIZE);
     let start = Instant::now();
@@ -71,7 +71,7 @@ fn a_connection_that_stalls_is_given_up_and_its_upload_taken_over() {
 #[test]
 fn a_server_that_is_killed_and_comes_back_goes_on() {
     let site = Site::new();
-    let serving = site.serve(0, &["--uploads"]);
+    let serving = site.serve(0, &["--upload"]);
     let between = Between::new(serving.address(), &[Fate::Pace(8_000_000)]);
     let file = site.file("f", SIZE);
     let child = upload(&file, &between.url("/in/"), &[]).spawn().unwrap();
@@ -81,7 +81,7 @@ fn a_server_that_is_killed_and_comes_back_goes_on() {
     drop(serving);
     let had = arrived(&site);
     thread::sleep(Duration::from_millis(700));
-    let serving = site.serve(port, &["--uploads"]);
+    let serving = site.serve(port, &["--upload"]);
     went_well(&child.wait_with_output().unwrap().into());
     assert_eq!(digest(&site.served("in/f")), digest(&file));
     assert!(
@@ -96,7 +96,7 @@ fn a_server_that_is_killed_and_comes_back_goes_on() {
 #[test]
 fn a_client_that_is_killed_goes_on_in_a_new_process() {
     let site = Site::new();
-    let serving = site.serve(0, &["--uploads"]);
+    let serving = site.serve(0, &["--upload"]);
     let between = Between::new(serving.address(), &[Fate::Pace(8_000_000)]);
     let file = site.file("f", SIZE);
     let mut child = upload(&file, &between.url("/in/"), &[]).spawn().unwrap();
@@ -120,7 +120,7 @@ fn a_client_that_is_killed_goes_on_in_a_new_process() {
 #[test]
 fn who_gives_up_says_how_to_go_on() {
     let site = Site::new();
-    let serving = site.serve(0, &["--uploads"]);
+    let serving = site.serve(0, &["--upload"]);
     let between = Between::new(serving.address(), &[Fate::Pace(4_000_000)]);
     let file = site.file("f", SIZE);
     let child = upload(&file, &between.url("/in/"), &["--retry-for", "1"]).spawn().unwrap();
@@ -131,7 +131,7 @@ fn who_gives_up_says_how_to_go_on() {
     assert!(matches!(done.code, Some(52 | 56)), "{done:?}");
     assert!(done.stderr.starts_with("error: nothing more got through in 1 s ("), "{done:?}");
     assert!(done.stderr.contains("hint: ") && done.stderr.contains("-C"), "{done:?}");
-    let _serving = site.serve(port, &["--uploads"]);
+    let _serving = site.serve(port, &["--upload"]);
     went_well(&ended(upload(&file, &between.url("/in/"), &["-C"])));
     assert_eq!(digest(&site.served("in/f")), digest(&file));
 }
@@ -139,7 +139,7 @@ fn who_gives_up_says_how_to_go_on() {
 #[test]
 fn a_file_that_changes_is_an_error() {
     let site = Site::new();
-    let serving = site.serve(0, &["--uploads"]);
+    let serving = site.serve(0, &["--upload"]);
     let between = Between::new(serving.address(), &[Fate::Pace(8_000_000)]);
     let file = site.file("f", SIZE);
     let child = upload(&file, &between.url("/in/"), &[]).spawn().unwrap();

@@ -47,7 +47,7 @@ fn patch(url: &str, at: u64, file: &Path, more: &[&str]) -> (String, u16) {
 #[test]
 fn tus_as_the_protocol_has_it() {
     let site = Site::new();
-    let serving = site.serve(0, &["--uploads", "--max-upload", "5M"]);
+    let serving = site.serve(0, &["--upload", "--max-upload", "5M"]);
     let (head, status) = curl(&["-i", "-X", "OPTIONS", &serving.url("/in/")]);
     assert_eq!(status, 204);
     assert_eq!(header(&head, "tus-version"), Some("1.0.0"));
@@ -105,7 +105,7 @@ fn base64(bytes: &[u8]) -> String {
 #[test]
 fn an_upload_is_given_up_and_another_begins_with_its_first_bytes() {
     let site = Site::new();
-    let serving = site.serve(0, &["--uploads"]);
+    let serving = site.serve(0, &["--upload"]);
     let url = create(&serving, 100, "");
     assert_eq!(curl(&["-X", "DELETE", "-H", TUS, &url]).1, 204);
     assert_eq!((offset(&url), curl(&["-X", "DELETE", "-H", TUS, &url]).1), (None, 404));
@@ -135,7 +135,7 @@ fn an_upload_is_given_up_and_another_begins_with_its_first_bytes() {
 #[test]
 fn half_a_chunk_with_a_checksum_counts_for_nothing_after_a_crash_either() {
     let site = Site::new();
-    let serving = site.serve(0, &["--uploads"]);
+    let serving = site.serve(0, &["--upload"]);
     let url = create(&serving, 200, "filename Zg==");
     assert_eq!(patch(&url, 0, &site.file("sure", 90), &[]).1, 204);
     let mut stream = TcpStream::connect(serving.address()).unwrap();
@@ -149,7 +149,7 @@ fn half_a_chunk_with_a_checksum_counts_for_nothing_after_a_crash_either() {
     let port = serving.port;
     // SIGKILL.
     drop(serving);
-    let _serving = site.serve(port, &["--uploads"]);
+    let _serving = site.serve(port, &["--upload"]);
     assert_eq!(offset(&url), Some(90));
     assert_eq!(patch(&url, 90, &site.file("rest", 110), &[]).1, 204);
     let whole =
@@ -160,7 +160,7 @@ fn half_a_chunk_with_a_checksum_counts_for_nothing_after_a_crash_either() {
 #[test]
 fn nobody_sees_what_is_not_whole() {
     let site = Site::new();
-    let serving = site.serve(0, &["--uploads"]);
+    let serving = site.serve(0, &["--upload"]);
     let url = create(&serving, 2000, "filename Zg==");
     assert_eq!(patch(&url, 0, &site.file("half", 1000), &[]).1, 204);
     assert!(!curl(&[&serving.url("/")]).0.contains("mphttp-uploads"));
@@ -185,7 +185,7 @@ fn a_link_does_not_lead_out() {
     let site = Site::new();
     let outside = tempfile::tempdir().unwrap();
     std::os::unix::fs::symlink(outside.path(), site.served("out")).unwrap();
-    let serving = site.serve(0, &["--uploads"]);
+    let serving = site.serve(0, &["--upload"]);
     let file = site.file("f", 10);
     let (text, status) = curl(&["-T", file.to_str().unwrap(), &serving.url("/out/f")]);
     assert!(matches!(status, 403 | 404 | 409), "{status} {text}");
@@ -195,7 +195,7 @@ fn a_link_does_not_lead_out() {
 #[test]
 fn curl_puts_whole_files_and_half_ones_leave_nothing() {
     let site = Site::new();
-    let serving = site.serve(0, &["--uploads"]);
+    let serving = site.serve(0, &["--upload", "--overwrite"]);
     let (file, other) = (site.file("f", 2_000_000), site.file("g", 3000));
     let put = |file: &Path, more: &[&str]| {
         curl(&[more, &["-T", file.to_str().unwrap(), &serving.url("/in/f")]].concat()).1
@@ -232,7 +232,7 @@ fn begin_patch(serving: &Serving, url: &str) -> TcpStream {
 #[test]
 fn one_request_writes_at_a_time_and_a_dead_one_gives_way() {
     let site = Site::new();
-    let serving = site.serve(0, &["--uploads"]);
+    let serving = site.serve(0, &["--upload"]);
     let url = create(&serving, 100, "filename Zg==");
     let mut first = begin_patch(&serving, &url);
     eventually("it has begun", || offset(&url) == Some(10));
@@ -255,7 +255,7 @@ fn one_request_writes_at_a_time_and_a_dead_one_gives_way() {
 #[test]
 fn what_came_before_a_break_counts() {
     let site = Site::new();
-    let serving = site.serve(0, &["--uploads"]);
+    let serving = site.serve(0, &["--upload"]);
     let url = create(&serving, 100, "filename Zg==");
     drop(begin_patch(&serving, &url));
     eventually("it is kept", || offset(&url) == Some(10));

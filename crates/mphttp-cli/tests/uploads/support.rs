@@ -107,6 +107,13 @@ impl Serving {
         ([127, 0, 0, 1], self.port).into()
     }
 
+    /// The most memory that it has had, in kB.
+    pub fn memory(&self) -> u64 {
+        let text = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.split_whitespace().next().unwrap().parse().unwrap()
+    }
+
     /// How many requests of a method it has answered.
     fn count(&self, method: &str) -> usize {
         let start = format!("\"{method} ");

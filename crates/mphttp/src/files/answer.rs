@@ -20,7 +20,7 @@ use super::range::Wanted;
 #[cfg(target_os = "linux")]
 use super::root::State;
 use super::root::{self, Kind, Stat};
-use super::{Files, listing, negotiate};
+use super::{Files, compress, listing, negotiate, upload_form};
 
 const ALLOW: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
 
@@ -84,11 +84,45 @@ fn attempt(store: &impl Store, files: &Files, ask: &Ask<'_>) -> Option<Response<
         #[cfg(target_os = "linux")]
         Err(Refusal::Later) => return None,
     };
+    if let Some(page) = files.fallback.as_deref()
+        && response.status() == StatusCode::NOT_FOUND
+    {
+        match fallback(store, files, ask, page) {
+            Ok(page) => response = page,
+            Err(Refusal::Told(..)) => {}
+            #[cfg(target_os = "linux")]
+            Err(Refusal::Later) => return None,
+        }
+        response.headers_mut().append(header::VARY, HeaderValue::from_static("Accept"));
+    }
     if ask.head {
         // RFC 9110 section 9.3.2: the same header fields, without the content.
         *response.body_mut() = Body::empty();
     }
+    if files.compress {
+        response = compress::apply(ask, response);
+    }
     Some(response)
+}
+
+/// The page that stands for whatever is not there, for people. Names that nothing can have stay without.
+fn fallback(
+    store: &impl Store,
+    files: &Files,
+    ask: &Ask<'_>,
+    page: &Path,
+) -> Result<Response<Body>, Refusal> {
+    if !negotiate::wants_page(ask.headers) || Target::parse(ask.path, files.hidden).is_none() {
+        return Err(Refusal::not_found());
+    }
+    let found = store.stat(page)?;
+    if found.0.kind != Kind::File {
+        return Err(Refusal::not_found());
+    }
+    let mut response = file(store, files, ask, page, found)?;
+    // There may be something of that name tomorrow.
+    response.headers_mut().entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-cache"));
+    Ok(response)
 }
 
 /// Where files come from.
@@ -229,8 +263,8 @@ fn plain(status: StatusCode, text: &str) -> Response<Body> {
 }
 
 fn whole(text: String, content_type: &'static str) -> Response<Body> {
+    let length = text.len();
     let mut response = Response::new(Body::from(text));
-    let length = response.body().remaining();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_LENGTH, length.into());
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
@@ -284,13 +318,17 @@ fn list(files: &Files, ask: &Ask<'_>, target: &Target) -> Result<Response<Body>,
         let text = serde_json::to_string(&entries).map_err(io::Error::other)?;
         whole(text, "application/json")
     } else {
-        whole(listing::html(&target.names, &entries, order), "text/html; charset=utf-8")
+        whole(listing::html(&target.names, &entries, order, files.upload_form), "text/html; charset=utf-8")
     };
     let headers = response.headers_mut();
     headers.insert(header::VARY, HeaderValue::from_static("Accept"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     if !json {
-        headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(listing::POLICY));
+        let policy = match files.upload_form {
+            true => upload_form::POLICY.clone(),
+            false => HeaderValue::from_static(listing::POLICY),
+        };
+        headers.insert(header::CONTENT_SECURITY_POLICY, policy);
     }
     Ok(response)
 }
@@ -323,6 +361,9 @@ fn file<S: Store>(
     let headers = response.headers_mut();
     if status.is_success() || status == StatusCode::NOT_MODIFIED {
         validators.write(headers);
+        if let Some(value) = files.cache.as_ref().and_then(|rules| rules.of(path)) {
+            headers.insert(header::CACHE_CONTROL, value.clone());
+        }
     }
     if let Some(coding) = opened.coding.filter(|_| status.is_success()) {
         headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(coding.token()));

@@ -13,6 +13,7 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use tokio::task::{JoinHandle, spawn_blocking};
 
+use super::compress::Coded;
 #[cfg(target_os = "linux")]
 use super::opened::Opened;
 use super::platform;
@@ -38,6 +39,7 @@ pub struct Body(Content);
 enum Content {
     Full(Bytes),
     File(Box<Reader>),
+    Coded(Box<Coded>),
 }
 
 /// One piece of a body.
@@ -99,11 +101,17 @@ impl Body {
         Body(Content::File(Box::new(reader)))
     }
 
-    /// Bytes that are still to come.
-    pub(super) fn remaining(&self) -> u64 {
+    /// One that is compressed as it is sent: nobody knows how long it will be.
+    pub(super) fn coded(coded: Coded) -> Self {
+        Body(Content::Coded(Box::new(coded)))
+    }
+
+    /// Bytes that are still to come, if that is known.
+    fn remaining(&self) -> Option<u64> {
         match &self.0 {
-            Content::Full(bytes) => bytes.len() as u64,
-            Content::File(reader) => reader.remaining,
+            Content::Full(bytes) => Some(bytes.len() as u64),
+            Content::File(reader) => Some(reader.remaining),
+            Content::Coded(_) => None,
         }
     }
 }
@@ -213,16 +221,17 @@ impl http_body::Body for Body {
             Content::Full(bytes) if bytes.is_empty() => None,
             Content::Full(bytes) => Some(Ok(std::mem::take(bytes))),
             Content::File(reader) => ready!(reader.poll_chunk(cx)),
+            Content::Coded(coded) => ready!(coded.poll_next(cx)),
         };
         Poll::Ready(chunk.map(|chunk| chunk.map(Frame::data)))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.remaining() == 0
+        self.remaining() == Some(0)
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.remaining())
+        self.remaining().map_or_else(SizeHint::new, SizeHint::with_exact)
     }
 }
 
@@ -306,7 +315,7 @@ mod tests {
         let body = Body::from_file(file_of(b"small"), vec![Part::File(0..5)]).unwrap();
         assert!(matches!(body.0, Content::Full(bytes) if &bytes[..] == b"small"));
         let empty = Body::from_file(file_of(b""), vec![Part::File(0..0)]).unwrap();
-        assert_eq!(empty.remaining(), 0);
+        assert_eq!(empty.remaining(), Some(0));
     }
 
     #[tokio::test]

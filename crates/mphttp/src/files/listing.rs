@@ -12,6 +12,7 @@ use time::format_description::well_known::Rfc3339;
 use super::path::{encode, is_hidden};
 use super::platform;
 use super::root::{Kind, Stat};
+use super::upload_form;
 
 /// The Content-Security-Policy of a listing: were a name ever to slip through as markup, it could do nothing.
 pub(super) const POLICY: &str =
@@ -121,10 +122,14 @@ fn rfc3339(time: SystemTime) -> Option<String> {
 }
 
 /// The page for a directory, given as the names that lead to it. All its links are relative: it works under any prefix.
-pub(super) fn html(names: &[Vec<u8>], entries: &[Entry], order: Order) -> String {
+pub(super) fn html(names: &[Vec<u8>], entries: &[Entry], order: Order, uploads: bool) -> String {
     let mut page = String::with_capacity(2048 + entries.len() * 160);
     // Writing to a String can't fail.
     let _ = write_html(&mut page, names, entries, order);
+    if uploads {
+        let _ = writeln!(page, "{}<script>{}</script>", upload_form::FORM, upload_form::SCRIPT);
+    }
+    page.push_str("</body>\n</html>\n");
     page
 }
 
@@ -184,7 +189,7 @@ fn write_html(page: &mut String, names: &[Vec<u8>], entries: &[Entry], order: Or
         }
         page.push_str("</td></tr>\n");
     }
-    page.push_str("</tbody>\n</table>\n</body>\n</html>\n");
+    page.push_str("</tbody>\n</table>\n");
     Ok(())
 }
 
@@ -269,8 +274,9 @@ mod tests {
         let name = "<script>\"&'\u{202e}\n";
         let found = vec![(name.into(), stat(Kind::File, 0, 0))];
         let order = Order::parse(None);
-        let page = html(&[b"<b>".to_vec()], &entries(found, false, order), order);
-        assert!(!page.contains("<script>") && !page.contains("<b>") && !page.contains('\u{202e}'), "{page}");
+        let page = html(&[b"<b>".to_vec()], &entries(found, false, order), order, true);
+        assert!(page.matches("<script>").count() == 1, "the form's own: {page}");
+        assert!(!page.contains("<b>") && !page.contains('\u{202e}'), "{page}");
         assert!(
             page.contains("href=\"%3Cscript%3E%22%26%27%E2%80%AE%0A\">&lt;script&gt;&quot;&amp;&#39;"),
             "{page}"

@@ -20,15 +20,18 @@
 
 mod answer;
 pub(crate) mod body;
+mod cache;
+mod compress;
 pub(crate) mod conditional;
 mod encoding;
 mod listing;
-mod negotiate;
+pub(crate) mod negotiate;
 mod opened;
 pub(crate) mod path;
 mod platform;
 mod range;
 pub(crate) mod root;
+mod upload_form;
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -42,6 +45,7 @@ use http::{Method, Request, Response};
 use tokio::task::{JoinHandle, spawn_blocking};
 
 pub use body::Body;
+pub use cache::CacheRule;
 
 use answer::Ask;
 pub(crate) use platform::{confined_options, name_bytes};
@@ -70,6 +74,10 @@ pub struct Files {
     listing: bool,
     precompressed: bool,
     hidden: bool,
+    compress: bool,
+    upload_form: bool,
+    cache: Option<Arc<cache::Rules>>,
+    fallback: Option<Arc<Path>>,
     #[cfg(target_os = "linux")]
     kept: Arc<opened::Kept>,
 }
@@ -94,6 +102,10 @@ impl Files {
             listing: true,
             precompressed: true,
             hidden: false,
+            compress: false,
+            upload_form: false,
+            cache: None,
+            fallback: None,
             #[cfg(target_os = "linux")]
             kept: Arc::default(),
         })
@@ -133,6 +145,39 @@ impl Files {
     /// Whether names that begin with a dot are served and listed. Default: no, but for `.well-known` (RFC 8615).
     pub fn hidden(mut self, hidden: bool) -> Self {
         self.hidden = hidden;
+        self
+    }
+
+    /// Whether text and the like is compressed on the fly (zstd, gzip), from 1 KiB on, if the client takes it and there is no
+    /// compressed neighbour. Default: no. Each answer costs the time and 1 to 2 MB of memory; it has a weak entity tag,
+    /// no length and no ranges. Requests with `Range` get a range of the file as it is, under its strong tag, so that
+    /// downloads in pieces and ones that go on still work.
+    pub fn compress(mut self, compress: bool) -> Self {
+        self.compress = compress;
+        self
+    }
+
+    /// How long caches may keep files without asking: `Cache-Control`, on 200, 206 and 304. The first pattern that fits
+    /// decides, else the rule without a pattern. Default: no rule and no such field, so that caches guess by
+    /// `Last-Modified` (RFC 9111 section 4.2.2). Listings are `no-cache` in any case.
+    pub fn cache(mut self, rules: impl IntoIterator<Item = CacheRule>) -> Self {
+        self.cache = cache::Rules::new(rules).map(Arc::new);
+        self
+    }
+
+    /// A file, by its path below the root, that answers with 200 where there is nothing, for single-page applications
+    /// that have routes of their own. Only for GET and HEAD requests whose `Accept` names HTML: a script that is missing
+    /// is 404 as ever, and what may not be read is 403. It is `no-cache` unless a [rule](Files::cache) says otherwise.
+    /// Default: none.
+    pub fn fallback(mut self, page: impl AsRef<Path>) -> Self {
+        self.fallback = Some(page.as_ref().into());
+        self
+    }
+
+    /// Whether listings have a form by which files and folders are uploaded, for a server that hands its requests to
+    /// [`Uploads`](crate::uploads::Uploads) as well. Default: no.
+    pub fn upload_form(mut self, form: bool) -> Self {
+        self.upload_form = form;
         self
     }
 

@@ -57,6 +57,15 @@ pub(super) fn wants_json(headers: &HeaderMap) -> bool {
     json.0 > 0 && json > rank("text", "html")
 }
 
+/// Whether a page is asked for by name, as browsers do for an address that is opened: they take `*/*` for scripts and
+/// pictures, which a page is none of.
+pub(crate) fn wants_page(headers: &HeaderMap) -> bool {
+    let is_page = |name: &str| {
+        name.eq_ignore_ascii_case("text/html") || name.eq_ignore_ascii_case("application/xhtml+xml")
+    };
+    weighted(headers, header::ACCEPT).into_iter().any(|(name, weight)| weight > 0 && is_page(name))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -48,6 +48,31 @@ pub(super) fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> 
         .any(|member| member.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
 }
 
+/// Whether a message is in a transfer coding beside `chunked` (RFC 9112 section 6.1), which would have to be undone here.
+pub(super) fn is_coded(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    let Some(coding) = codings.next() else { return false };
+    codings.next().is_some() || !coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked")
+}
+
+/// How many hosts a message says it came through.
+pub(super) fn hops(headers: &HeaderMap) -> usize {
+    headers.get_all(VIA).iter().map(|value| value.as_bytes().split(|&byte| byte == b',').count()).sum()
+}
+
+/// Whether all protocols that an answer switches to were offered (RFC 9110 section 7.8).
+pub(super) fn was_offered(offer: &HeaderValue, chosen: &HeaderValue) -> bool {
+    let members = |value: &HeaderValue| -> Vec<Vec<u8>> {
+        value
+            .as_bytes()
+            .split(|&byte| byte == b',')
+            .map(|name| name.trim_ascii().to_ascii_lowercase())
+            .collect()
+    };
+    let offered = members(offer);
+    members(chosen).iter().all(|name| offered.contains(name))
+}
+
 /// What an HTTP/1.1 message asks to be upgraded to; never HTTP/2, which each side chooses for itself.
 pub(super) fn upgrade(headers: &HeaderMap, version: Version) -> Option<HeaderValue> {
     let wanted = version == Version::HTTP_11

@@ -2,6 +2,7 @@
 //! stands in front of servers that know nothing of it, [`forward::Forward`] beside clients that name it.
 
 mod body;
+mod counted;
 pub mod forward;
 mod headers;
 mod health;

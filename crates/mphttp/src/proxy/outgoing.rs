@@ -2,7 +2,7 @@
 
 use http::{
     HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version,
-    header::{CONNECTION, CONTENT_LENGTH, HOST, TE, TRANSFER_ENCODING, UPGRADE, USER_AGENT},
+    header::{CONNECTION, CONTENT_LENGTH, HOST, TE, UPGRADE, USER_AGENT},
     request::Parts,
     uri::{Authority, PathAndQuery},
 };
@@ -20,6 +20,8 @@ use crate::server::Peer;
 #[derive(Debug)]
 pub(super) struct Refusal(pub(super) StatusCode, pub(super) &'static str);
 
+/// What came through more proxies than this goes in a circle.
+const MOST_HOPS: usize = 20;
 const MAX_FORWARDS: &str = "max-forwards";
 
 pub(super) struct Outgoing {
@@ -42,12 +44,12 @@ impl Outgoing {
         if method == Method::CONNECT {
             return Err(Refusal(StatusCode::METHOD_NOT_ALLOWED, "This proxy makes no tunnels.\n"));
         }
-        // Two answers to where a request ends are one too many: RFC 9112 section 6.1.
-        if headers.contains_key(TRANSFER_ENCODING) && headers.contains_key(CONTENT_LENGTH) {
-            return Err(Refusal(
-                StatusCode::BAD_REQUEST,
-                "A request has either Content-Length or Transfer-Encoding, not both.\n",
-            ));
+        if headers::is_coded(&headers) {
+            let why = "This proxy knows no transfer coding but chunked.\n";
+            return Err(Refusal(StatusCode::NOT_IMPLEMENTED, why));
+        }
+        if headers::hops(&headers) > MOST_HOPS {
+            return Err(Refusal(StatusCode::LOOP_DETECTED, "This request came through too many proxies.\n"));
         }
         count_forwards(&method, &mut headers)?;
         let host = host(&uri, version, &headers)?;
@@ -155,6 +157,13 @@ fn host(uri: &Uri, version: Version, headers: &HeaderMap) -> Result<Option<Autho
         return Err(bad("A request has one Host header, not several.\n"));
     }
     let authority = match (uri.authority(), named) {
+        // RFC 9113 section 8.3.1: malformed. In HTTP/1.1 the target simply decides.
+        (Some(authority), Some(host))
+            if version == Version::HTTP_2
+                && !host.as_bytes().eq_ignore_ascii_case(authority.as_str().as_bytes()) =>
+        {
+            return Err(bad("The Host header differs from :authority.\n"));
+        }
         (Some(authority), _) => authority.clone(),
         (None, Some(host)) => Authority::try_from(host.as_bytes())
             .map_err(|_| bad("The Host header is no name or address with an optional port.\n"))?,

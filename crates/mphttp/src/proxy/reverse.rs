@@ -21,13 +21,14 @@ use super::{
     body::{Download, Progress, Upload},
     headers,
     outgoing::{Outgoing, Refusal},
-    pool::Want,
+    pool::{Held, Unanswered, Want},
     settings::{ReverseProxyBuilder, Settings},
     tunnel,
     upstream::{InFlight, Upstream, Upstreams},
 };
 use crate::{
     Body, BoxError, Error,
+    proxy_protocol::Header,
     server::{Peer, RequestBody},
 };
 
@@ -38,7 +39,7 @@ const STALE: u32 = 2;
 ///
 /// Bodies go through piece by piece in both directions, never faster than their receiver takes them. Upgrades such as
 /// WebSocket become tunnels. A request that fails before it was sent, or that is idempotent and without a body and fails
-/// before an answer, is tried again at the next upstream.
+/// before a byte of an answer, is tried again at the next upstream.
 ///
 /// ```
 /// use mphttp::{Protocol, Server, proxy::ReverseProxy};
@@ -69,6 +70,7 @@ enum Failure {
     Broken(BoxError),
     TooSlow(Duration),
     Client,
+    ClientSilent,
     NotARequest,
 }
 
@@ -82,7 +84,7 @@ enum Attempt {
 
 #[derive(PartialEq, Eq)]
 enum NextTime {
-    /// A kept connection was closed: no fault of the upstream.
+    /// A kept connection was closed, or had no room for the stream: no fault of the upstream.
     Here,
     Elsewhere,
 }
@@ -104,6 +106,7 @@ impl ReverseProxy {
         let on_upgrade = request.extensions().get::<OnUpgrade>().is_some();
         let on_upgrade = on_upgrade.then(|| hyper::upgrade::on(&mut request));
         let (parts, body) = request.into_parts();
+        let announced = settings.announce.then(|| announced(peer));
         let outgoing = match Outgoing::new(parts, peer, settings) {
             Ok(outgoing) => outgoing,
             Err(refusal) => return refused(&refusal),
@@ -111,8 +114,8 @@ impl ReverseProxy {
         let progress = Progress::new();
         let empty = body.is_end_stream();
         let upload = Upload::new(body, settings.idle, Arc::clone(&progress));
-        match self.forward(&outgoing, upload, empty, &progress).await {
-            Ok((response, in_flight)) => self.answer(response, in_flight, &outgoing, on_upgrade),
+        match self.forward(&outgoing, upload, (empty, announced), &progress).await {
+            Ok((response, in_flight)) => self.answer(response, (in_flight, progress), &outgoing, on_upgrade),
             Err(failure) => self.failed(&failure),
         }
     }
@@ -122,7 +125,7 @@ impl ReverseProxy {
         &self,
         outgoing: &Outgoing,
         mut upload: Upload,
-        empty: bool,
+        (empty, announced): (bool, Option<Header>),
         progress: &Arc<Progress>,
     ) -> Result<(Response<Incoming>, InFlight), Failure> {
         let upstreams = &self.inner.upstreams;
@@ -134,7 +137,7 @@ impl ReverseProxy {
             let in_flight = upstream.begin();
             let mut stale = 0;
             loop {
-                match self.attempt(upstream, outgoing, upload, empty, progress, stale).await {
+                match self.attempt(upstream, outgoing, upload, (empty, announced), progress, stale).await {
                     Attempt::Answer(response) => return Ok((response, in_flight)),
                     Attempt::Over(failure) => {
                         failure.log(upstream);
@@ -160,17 +163,18 @@ impl ReverseProxy {
         upstream: &Upstream,
         outgoing: &Outgoing,
         upload: Upload,
-        empty: bool,
+        (empty, announced): (bool, Option<Header>),
         progress: &Arc<Progress>,
         stale: u32,
     ) -> Attempt {
         let settings = &self.inner.settings;
-        let want = match &outgoing.upgrade {
-            Some(_) if upstream.pool.upgrades() => Want::Upgradable,
-            _ if stale >= STALE => Want::New,
-            _ => Want::Any,
+        let upgrade = outgoing.upgrade.is_some() && upstream.pool.upgrades();
+        let want = match announced {
+            Some(header) => Want::Own(Some(header)),
+            None if upgrade || stale >= STALE => Want::New,
+            None => Want::Any,
         };
-        let lease = match upstream.pool.lease(want).await {
+        let lease = match upstream.pool.lease(want, upgrade).await {
             Ok(lease) => lease,
             Err(error) => {
                 upstream.rest(settings.rest);
@@ -183,25 +187,37 @@ impl ReverseProxy {
             return Attempt::Over(Failure::NotARequest);
         };
         progress.touch();
-        let mut error = match within(upstream.pool.send(lease, request), progress, settings.head).await {
+        let sending = upstream.pool.send(lease, request);
+        let Unanswered { mut error, begun } = match within(sending, progress, settings.head).await {
+            Ok(Ok(response)) if headers::is_coded(response.headers()) => {
+                let why = "its answer is in a transfer coding beside chunked";
+                return Attempt::Over(Failure::Broken(why.into()));
+            }
             Ok(Ok(response)) => return Attempt::Answer(response),
-            Ok(Err(error)) => error,
+            Ok(Err(unanswered)) => unanswered,
             Err(TooSlow) => return Attempt::Over(Failure::TooSlow(settings.head)),
         };
         let unsent = error.take_message().map(Request::into_body);
-        let broken = Failure::Broken(error.into_error().into());
+        let error = error.into_error();
+        let refused = was_refused(&error);
+        let broken = Failure::Broken(error.into());
+        if progress.client_silent() {
+            return Attempt::Over(Failure::ClientSilent);
+        }
         if progress.client_failed() {
             return Attempt::Over(Failure::Client);
         }
         let again = match unsent {
             Some(upload) => Some(upload),
-            None if empty && outgoing.is_idempotent() => Some(Upload::none(Arc::clone(progress))),
+            None if empty && (refused || (!begun && outgoing.is_idempotent())) => {
+                Some(Upload::none(Arc::clone(progress)))
+            }
             // It may have been acted upon.
             None => None,
         };
         match again {
             Some(upload) => {
-                let next = if used { NextTime::Here } else { NextTime::Elsewhere };
+                let next = if used || refused { NextTime::Here } else { NextTime::Elsewhere };
                 Attempt::Again(broken, upload, next)
             }
             None => Attempt::Over(broken),
@@ -212,7 +228,7 @@ impl ReverseProxy {
     fn answer(
         &self,
         mut response: Response<Incoming>,
-        in_flight: InFlight,
+        (in_flight, progress): (InFlight, Arc<Progress>),
         outgoing: &Outgoing,
         on_upgrade: Option<OnUpgrade>,
     ) -> Response<Body> {
@@ -224,11 +240,16 @@ impl ReverseProxy {
         headers::via(response.headers_mut(), version);
         *response.version_mut() = Version::HTTP_11;
         if !switching {
-            return response.map(|body| Body::new(Download::new(body, settings.idle, in_flight)));
+            let held = response.extensions_mut().remove::<Held>();
+            return response
+                .map(|body| Body::new(Download::new(body, settings.idle, progress, in_flight, held)));
         }
-        let (Some(client), Some(protocol), Some(_)) = (on_upgrade, protocol, &outgoing.upgrade) else {
+        let (Some(client), Some(protocol), Some(offer)) = (on_upgrade, protocol, &outgoing.upgrade) else {
             return self.failed(&Failure::Broken("it switched protocols unasked".into()));
         };
+        if !headers::was_offered(offer, &protocol) {
+            return self.failed(&Failure::Broken("it switched to a protocol that was not offered".into()));
+        }
         tunnel::join(client, hyper::upgrade::on(&mut response), settings.idle, in_flight);
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("upgrade"));
         response.headers_mut().insert(UPGRADE, protocol);
@@ -250,10 +271,17 @@ impl ReverseProxy {
             Failure::TooSlow(_) => {
                 (StatusCode::GATEWAY_TIMEOUT, "The server behind this proxy did not answer in time.\n")
             }
+            Failure::ClientSilent => {
+                (StatusCode::REQUEST_TIMEOUT, "The rest of the request's body did not come in time.\n")
+            }
             Failure::Client => (StatusCode::BAD_REQUEST, "The request's body broke off.\n"),
             Failure::NotARequest => (StatusCode::BAD_REQUEST, "The request's target can't be used.\n"),
         };
         let mut response = short(status, text);
+        if matches!(failure, Failure::ClientSilent) {
+            // RFC 9110 section 15.5.9.
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         if let (StatusCode::SERVICE_UNAVAILABLE, Some((_, every))) = (status, &self.inner.settings.health) {
             // The next check may find one well again.
             response.headers_mut().insert(RETRY_AFTER, every.as_secs().max(1).into());
@@ -273,9 +301,20 @@ impl Failure {
             Self::TooSlow(limit) => {
                 tracing::warn!(upstream, limit = limit.as_secs_f64(), "an upstream did not answer in time");
             }
-            Self::NoneHealthy | Self::Client | Self::NotARequest => {}
+            Self::NoneHealthy | Self::Client | Self::ClientSilent | Self::NotARequest => {}
         }
     }
+}
+
+/// Whether an HTTP/2 upstream says that it has done nothing with the request (REFUSED_STREAM, RFC 9113 section 8.7).
+fn was_refused(error: &hyper::Error) -> bool {
+    let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<h2::Error>());
+    source.is_some_and(|error| error.is_remote() && error.reason() == Some(h2::Reason::REFUSED_STREAM))
+}
+
+/// Who the client is, for the upstream.
+fn announced(peer: Option<Peer>) -> Header {
+    peer.map_or(Header::Unknown, |peer| Header::Proxied { source: peer.remote, destination: peer.local })
 }
 
 fn is_timeout(error: &BoxError) -> bool {

@@ -44,6 +44,8 @@ pub(super) struct Settings {
     pub(super) host: HostHeader,
     pub(super) trusted: Vec<IpNet>,
     pub(super) health: Option<(PathAndQuery, Duration)>,
+    /// Whether upstreams are told the client by a PROXY protocol header.
+    pub(super) announce: bool,
 }
 
 /// Builds a [`ReverseProxy`].
@@ -74,6 +76,7 @@ impl ReverseProxyBuilder {
                 host: HostHeader::default(),
                 trusted: Vec::new(),
                 health: None,
+                announce: false,
             },
         }
     }
@@ -117,8 +120,8 @@ impl ReverseProxyBuilder {
         self
     }
 
-    /// The limit for silence in the middle of a body, of a request or an answer, and on upgraded connections. Default:
-    /// 300 s.
+    /// The limit for silence of a request and its answer, once either's body is under way, and on upgraded connections. A
+    /// client that does not read is silent as well: its answer is given up. Default: 300 s.
     pub fn idle_timeout(mut self, limit: Duration) -> Self {
         self.settings.idle = limit.min(YEAR);
         self
@@ -140,6 +143,14 @@ impl ReverseProxyBuilder {
     /// like), and adds to it. Default: nobody; what clients say is replaced.
     pub fn trust_forwarded(mut self, ranges: impl IntoIterator<Item = IpNet>) -> Self {
         self.settings.trusted.extend(ranges);
+        self
+    }
+
+    /// Begins connections to upstreams with a [PROXY protocol](crate::proxy_protocol) header, version 2, that names the
+    /// client. Each request then has a connection of its own, for a header speaks for all that follows it. Upstreams must
+    /// expect it. Default: no header.
+    pub fn send_proxy_protocol(mut self, yes: bool) -> Self {
+        self.settings.announce = yes;
         self
     }
 

@@ -15,7 +15,7 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use pin_project_lite::pin_project;
 
-use super::under_way::UnderWay;
+use super::{gauge::Gauge, under_way::UnderWay};
 use crate::BoxError;
 
 /// The body of a request, as it arrives.
@@ -25,6 +25,8 @@ pub struct RequestBody {
     /// What may still arrive, and what was allowed in all.
     limit: Option<(u64, u64)>,
     exceeded: Arc<AtomicBool>,
+    /// Who is to be told when all of it was read.
+    gauge: Option<Arc<Gauge>>,
 }
 
 /// The body of a request was longer than the server allows ([`Server::max_body`](super::Server::max_body)).
@@ -37,8 +39,12 @@ pub struct BodyTooLarge {
 }
 
 impl RequestBody {
-    pub(super) fn new(incoming: Incoming, limit: Option<u64>) -> Self {
-        Self { incoming, limit: limit.map(|limit| (limit, limit)), exceeded: Arc::default() }
+    pub(super) fn new(incoming: Incoming, limit: Option<u64>, gauge: &Arc<Gauge>) -> Self {
+        // Most requests have none.
+        let open = !incoming.is_end_stream();
+        gauge.body(open);
+        let gauge = open.then(|| Arc::clone(gauge));
+        Self { incoming, limit: limit.map(|limit| (limit, limit)), exceeded: Arc::default(), gauge }
     }
 
     /// Tells later whether the limit was exceeded, whatever the handler made of the error.
@@ -58,7 +64,17 @@ impl Body for RequestBody {
         if self.exceeded.load(Ordering::Relaxed) {
             return Poll::Ready(None);
         }
+        if self.incoming.is_end_stream() {
+            // hyper tells of the end of an announced length only with its next look at the connection, which may come late
+            // if the answer has left before; and if the connection is parked or closed by then, it tells of an error.
+            return Poll::Ready(None);
+        }
         let frame = ready!(Pin::new(&mut self.incoming).poll_frame(context));
+        if (frame.is_none() || self.incoming.is_end_stream())
+            && let Some(gauge) = self.gauge.take()
+        {
+            gauge.body(false);
+        }
         if let (Some((left, limit)), Some(Ok(frame))) = (&mut self.limit, &frame)
             && let Some(data) = frame.data_ref()
         {

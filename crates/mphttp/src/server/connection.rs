@@ -1,31 +1,35 @@
 //! The life of one connection: socket, TLS, HTTP, and the limits that end it.
 
-use std::{net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    pin::{Pin, pin},
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::{Request, Response};
 use hyper::service::Service;
-use hyper_util::{
-    rt::{TokioExecutor, TokioIo},
-    server::conn::auto,
-};
+use hyper_util::rt::TokioIo;
 use ipnet::IpNet;
-use mptcp_socket::{Accepts, Protocol, Watched, WeakWatch};
+use mptcp_socket::{Accepts, Protocol, Spoken, Watched, WeakWatch};
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
+    io::AsyncWriteExt,
     net::TcpStream,
     select,
     sync::{OwnedSemaphorePermit, watch},
     time::{Instant, sleep_until, timeout},
 };
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use super::{
     Limits,
     body::RequestBody,
     gauge::{Gauge, Tracked, Verdict},
     handshake,
-    open::{Entry, Registry},
+    open::Registry,
+    parking::{self, Close, Lively, Parkable, SILENCE},
+    protocol::{self, Machine, Protocols},
     refused::{Refused, Told},
     request::{ForConnection, Peer},
     stats::Stats,
@@ -44,10 +48,11 @@ pub(super) struct Shared<S> {
     pub(super) service: S,
     pub(super) accepts: Accepts,
     pub(super) acceptor: Option<TlsAcceptor>,
-    pub(super) http: auto::Builder<TokioExecutor>,
+    pub(super) protocols: Protocols,
     /// Whether connections have `TCP_NODELAY` from their listener.
     pub(super) nodelay: bool,
     pub(super) limits: Limits,
+    pub(super) lively: Lively,
     /// Whose connections begin with a PROXY protocol header.
     pub(super) proxies: Vec<IpNet>,
     pub(super) stats: Stats,
@@ -55,7 +60,17 @@ pub(super) struct Shared<S> {
     pub(super) stopping: watch::Receiver<bool>,
 }
 
-/// Serves one connection to its end.
+/// What a connection is between two requests: all that it keeps while it is parked.
+struct Held<IO, S> {
+    io: Tracked<IO>,
+    service: ForConnection<S>,
+    stopping: watch::Receiver<bool>,
+    /// Whether it has begun to speak HTTP/1.1, and so goes on with it.
+    http1: bool,
+}
+
+/// Serves one connection to its end. The future is small, since it is what a parked connection costs: what is needed only
+/// while something happens lies in boxes.
 pub(super) async fn serve<S, B>(
     stream: TcpStream,
     remote: SocketAddr,
@@ -69,125 +84,305 @@ pub(super) async fn serve<S, B>(
     B::Error: Into<BoxError>,
 {
     let mut open = shared.stats.connection();
-    let Ok(local) = stream.local_addr() else { return };
+    let tls = shared.acceptor.is_some();
+    let Some(begun) = begin(stream, remote, &shared, |spoken| open.began(spoken)) else { return };
+    let held = if shared.proxies.iter().any(|range| range.contains(&begun.peer.remote.ip())) {
+        let introducing = Box::pin(introduce(Box::new(begun), &shared));
+        let Some(begun) = introducing.await else { return };
+        hold(*begun, shared, slot)
+    } else {
+        hold(begun, shared, slot)
+    };
+    if !tls {
+        return rounds(held).await;
+    }
+    if let Some(held) = Box::pin(greet(held)).await {
+        rounds(held).await;
+    }
+}
+
+/// A connection of which is known what it speaks.
+struct Begun {
+    stream: Watched<TcpStream>,
+    watch: WeakWatch,
+    peer: Peer,
+    /// Its own ends, whoever it is proxied for.
+    ends: (SocketAddr, SocketAddr),
+    spoken: Spoken,
+    gauge: Arc<Gauge>,
+}
+
+/// Learns what an accepted connection is; `None` if it is not to be served.
+fn begin<S>(
+    stream: TcpStream,
+    remote: SocketAddr,
+    shared: &Shared<S>,
+    note: impl FnOnce(Spoken),
+) -> Option<Begun> {
+    let local = stream.local_addr().ok()?;
     if !shared.nodelay {
         // Best effort: a connection without it works, only with more delay.
         let _ = stream.set_nodelay(true);
     }
     let _ = shared.accepts.set_options(&stream);
     let origin = shared.accepts.origin(&stream);
-    let began = origin.began();
-    open.began(began);
+    let spoken = origin.began();
+    note(spoken);
     let ends = (local, remote);
-    let mut stream = Watched::new(stream, origin);
+    let stream = Watched::new(stream, origin);
     let remote = plain(remote);
-    let why_tcp = began.reason().map(|reason| reason.as_str());
-    tracing::debug!(%remote, protocol = began.as_str(), why_tcp, "accepted");
+    let why_tcp = spoken.reason().map(|reason| reason.as_str());
+    tracing::debug!(%remote, protocol = spoken.as_str(), why_tcp, "accepted");
     if shared.accepts.protocol() == Protocol::MptcpOnly
         && let Some(reason) = stream.watch().spoken().reason()
     {
         shared.stats.refused_tcp();
         tracing::info!(%remote, %reason, "closed a connection that speaks TCP: MPTCP is demanded");
-        return;
+        return None;
     }
     let watch = stream.watch().downgrade();
-    let mut peer = Peer { remote, local: plain(local), tls: shared.acceptor.is_some() };
-    let mut stopping = shared.stopping.clone();
-    if shared.proxies.iter().any(|range| range.contains(&remote.ip())) {
-        let header = select! {
-            biased;
-            _ = stopping.wait_for(|&stop| stop) => return,
-            header = timeout(shared.limits.header_read, proxy_protocol::read(&mut stream)) => header,
-        };
-        match header {
-            Ok(Ok(Header::Proxied { source, destination })) => {
-                (peer.remote, peer.local) = (plain(source), plain(destination));
-            }
-            Ok(Ok(Header::Local | Header::Unknown)) => {}
-            Ok(Err(error)) => return tracing::info!(%remote, %error, "closed a connection of a proxy"),
-            Err(_) => return tracing::info!(%remote, "the PROXY protocol header took too long"),
-        }
-    }
-    let Some(acceptor) = &shared.acceptor else {
-        let entry = Registry::enter(&shared.stats, peer, ends, began, &watch);
-        return drive(stream, slot, &shared, watch, peer, entry).await;
-    };
-    let entry = Registry::enter(&shared.stats, peer, ends, began, &watch);
-    let greeted = select! {
-        biased;
-        _ = stopping.wait_for(|&stop| stop) => return,
-        greeted = timeout(shared.limits.tls_handshake, handshake::accept(acceptor, stream)) => greeted,
-    };
-    match greeted {
-        Ok(Ok(stream)) => {
-            let (_, tls) = stream.get_ref();
-            tracing::debug!(%remote, version = ?tls.protocol_version(), alpn = %alpn(tls), "TLS is up");
-            drive(stream, slot, &shared, watch, peer, entry).await;
-        }
-        Ok(Err(error)) => {
-            shared.stats.tls_failed();
-            tracing::debug!(%remote, %error, "the TLS handshake failed");
-        }
-        Err(_) => {
-            shared.stats.tls_failed();
-            tracing::debug!(%remote, "the TLS handshake took too long");
-        }
-    }
+    let peer = Peer { remote, local: plain(local), tls: shared.acceptor.is_some() };
+    Some(Begun { stream, watch, peer, ends, spoken, gauge: Gauge::new() })
 }
 
-async fn drive<IO, S, B>(
-    io: IO,
+/// Reads the PROXY protocol header of a proxy that is believed; `None` if there is none that can be understood. What it takes
+/// of the time for the first head is gone, but for TLS, whose first head has its time from the handshake.
+async fn introduce<S>(mut begun: Box<Begun>, shared: &Shared<S>) -> Option<Box<Begun>> {
+    let remote = begun.peer.remote;
+    let mut stopping = shared.stopping.clone();
+    let header = select! {
+        biased;
+        _ = stopping.wait_for(|&stop| stop) => return None,
+        header = timeout(shared.limits.header_read, proxy_protocol::read(&mut begun.stream)) => header,
+    };
+    match header {
+        Ok(Ok(Header::Proxied { source, destination })) => {
+            (begun.peer.remote, begun.peer.local) = (plain(source), plain(destination));
+        }
+        Ok(Ok(Header::Local | Header::Unknown)) => {}
+        Ok(Err(error)) => {
+            tracing::info!(%remote, %error, "closed a connection of a proxy");
+            return None;
+        }
+        Err(_) => {
+            tracing::info!(%remote, "the PROXY protocol header took too long");
+            return None;
+        }
+    }
+    Some(begun)
+}
+
+/// What a connection keeps.
+fn hold<S>(
+    begun: Begun,
+    shared: Arc<Shared<S>>,
     slot: OwnedSemaphorePermit,
-    shared: &Arc<Shared<S>>,
-    watch: WeakWatch,
-    peer: Peer,
-    entry: Option<Entry>,
-) where
-    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+) -> Box<Held<Watched<TcpStream>, S>> {
+    let Begun { stream, watch, peer, ends, spoken, gauge } = begun;
+    let entry = Registry::enter(&shared.stats, peer, ends, spoken, &watch);
+    let record = entry.as_ref().map(|entry| Arc::clone(entry.record()));
+    let stopping = shared.stopping.clone();
+    let io = Tracked::new(stream, Arc::clone(&gauge), slot, entry);
+    let service = ForConnection { shared, watch, peer, gauge, record };
+    Box::new(Held { io, service, stopping, http1: false })
+}
+
+/// Shakes hands.
+async fn greet<S>(
+    held: Box<Held<Watched<TcpStream>, S>>,
+) -> Option<Box<Held<Box<TlsStream<Watched<TcpStream>>>, S>>> {
+    let Held { io, service, mut stopping, http1 } = *held;
+    let shared = Arc::clone(&service.shared);
+    let acceptor = shared.acceptor.as_ref()?;
+    let remote = service.peer.remote;
+    let shaking = io.replace(|stream| async {
+        let limit = shared.limits.tls_handshake;
+        select! {
+            biased;
+            () = parking::asked_to_end(&service.gauge, &mut stopping) => None,
+            greeted = timeout(limit, handshake::accept(acceptor, stream)) => match greeted {
+                Ok(Ok(stream)) => Some(Box::new(stream)),
+                Ok(Err(error)) => {
+                    shared.stats.tls_failed();
+                    tracing::debug!(%remote, %error, "the TLS handshake failed");
+                    None
+                }
+                Err(_) => {
+                    shared.stats.tls_failed();
+                    tracing::debug!(%remote, "the TLS handshake took too long");
+                    None
+                }
+            },
+        }
+    });
+    let io = shaking.await?;
+    let (_, tls) = io.get_ref().get_ref();
+    tracing::debug!(%remote, version = ?tls.protocol_version(), alpn = %alpn(tls), "TLS is up");
+    // The time of the first head begins now.
+    io.gauge().restart();
+    Some(Box::new(Held { io, service, stopping, http1 }))
+}
+
+/// Parks a connection and serves it, in turns.
+async fn rounds<IO, S, B>(mut held: Box<Held<IO, S>>)
+where
+    IO: Parkable,
     S: Service<Request<RequestBody>, Response = Response<B>> + Send + Sync + 'static,
     S::Future: Send + 'static,
     S::Error: Into<BoxError> + Send,
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    let (head, idle) = (shared.limits.header_read, shared.limits.idle);
+    loop {
+        let Held { io, service, stopping, .. } = &mut *held;
+        if io.is_drained()
+            && let Err(close) =
+                parking::park(io.get_ref(), io.gauge(), &service.shared.limits, stopping).await
+        {
+            return Box::pin(end(held, close)).await;
+        }
+        match Box::pin(drive(held)).await {
+            Some(again) => held = again,
+            None => return,
+        }
+    }
+}
+
+/// Closes a connection that has nothing under way.
+async fn end<IO: Parkable, S>(mut held: Box<Held<IO, S>>, close: Close) {
+    match close {
+        // What comes of it is no matter: the client has nothing to expect.
+        Close::Farewell => _ = timeout(FAREWELL, held.io.shutdown()).await,
+        Close::AtOnce => {
+            tracing::debug!(remote = %held.service.peer.remote, "the head of a request took too long");
+        }
+    }
+}
+
+/// Serves a connection until it ends (`None`), or is silent and can be parked.
+async fn drive<IO, S, B>(mut held: Box<Held<IO, S>>) -> Option<Box<Held<IO, S>>>
+where
+    IO: Parkable,
+    S: Service<Request<RequestBody>, Response = Response<B>> + Send + Sync + 'static,
+    S::Future: Send + 'static,
+    S::Error: Into<BoxError> + Send,
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    let shared = Arc::clone(&held.service.shared);
+    let mut http2 = false;
+    if !held.http1 {
+        let Held { io, service, stopping, .. } = &mut *held;
+        let told = parking::within(&service.gauge, &shared.limits, stopping, protocol::tell(io)).await;
+        match told {
+            Ok(Ok((preface, first))) => {
+                http2 = preface;
+                io.unread(first);
+            }
+            Ok(Err(error)) => {
+                tracing::debug!(remote = %service.peer.remote, %error, "the connection ended with an error");
+                return None;
+            }
+            Err(close) => {
+                end(held, close).await;
+                return None;
+            }
+        }
+    }
+    let Held { io, service, mut stopping, .. } = *held;
+    let about = About {
+        gauge: Arc::clone(&service.gauge),
+        peer: service.peer,
+        watch: service.watch.clone(),
+        parks: !http2,
+    };
+    let io = TokioIo::new(io);
+    if http2 {
+        let machine = shared.protocols.http2.serve_connection(io, service);
+        run(pin!(machine), &about, &shared, &mut stopping).await;
+        return None;
+    }
+    let mut machine = shared.protocols.http1.serve_connection(io, service).with_upgrades();
+    if !run(Pin::new(&mut machine), &about, &shared, &mut stopping).await {
+        return None;
+    }
+    let parts = machine.into_parts()?;
+    let (mut io, service) = (parts.io.into_inner(), parts.service);
+    if !parts.read_buf.is_empty() {
+        // The next head had begun to arrive with the end of the last body.
+        about.gauge.head_begun();
+        io.unread(parts.read_buf);
+    }
+    Some(Box::new(Held { io, service, stopping, http1: true }))
+}
+
+/// What is to be known of a connection while its state machine has the rest.
+struct About {
+    gauge: Arc<Gauge>,
+    peer: Peer,
+    watch: WeakWatch,
+    parks: bool,
+}
+
+/// Runs a state machine until the connection has ended (`false`), or is silent and can be parked.
+async fn run<M: Machine, S>(
+    mut machine: Pin<&mut M>,
+    about: &About,
+    shared: &Shared<S>,
+    stopping: &mut watch::Receiver<bool>,
+) -> bool {
+    let (head, idle, stuck) = (shared.limits.header_read, shared.limits.idle, shared.limits.write);
+    let About { gauge, peer, watch, parks } = about;
     let remote = peer.remote;
-    let gauge = Gauge::new();
-    let record = entry.as_ref().map(|entry| Arc::clone(entry.record()));
-    let io = TokioIo::new(Tracked::new(io, Arc::clone(&gauge), slot, entry));
-    let refused_over = watch.clone();
-    let service =
-        ForConnection { shared: Arc::clone(shared), watch, peer, gauge: Arc::clone(&gauge), record };
-    let mut connection = pin!(shared.http.serve_connection_with_upgrades(io, service));
-    let mut stopping = shared.stopping.clone();
-    let mut alarm = pin!(sleep_until(Instant::now() + head.min(idle)));
+    let _lively = shared.lively.one();
+    let patience = || if *parks { shared.lively.patience() } else { head };
+    let mut alarm =
+        pin!(sleep_until(Instant::now() + head.min(idle).min(stuck.unwrap_or(idle)).min(patience())));
     let (mut told, mut leaving) = (false, false);
+    let mut asked = pin!(parking::asked_to_end(gauge, stopping));
     loop {
         select! {
-            result = connection.as_mut() => {
+            // First the machine: asked to leave before it has seen what has arrived, it would close.
+            biased;
+            result = machine.as_mut() => {
                 if let Err(error) = result {
-                    if let Some(refused) = Refused::of(&*error, peer, || refused_over.upgrade()) {
+                    if let Some(refused) = Refused::of(&error, *peer, || watch.upgrade()) {
                         shared.stats.malformed();
                         shared.told.refused(&refused);
                     }
-                    tracing::debug!(%remote, error, "the connection ended with an error");
+                    tracing::debug!(%remote, error = &error as &dyn std::error::Error, "the connection ended with an error");
                 }
-                return;
+                return false;
             }
-            _ = stopping.wait_for(|&stop| stop), if !told => {
+            () = asked.as_mut(), if !told => {
                 told = true;
-                connection.as_mut().graceful_shutdown();
+                machine.as_mut().leave();
             }
-            () = alarm.as_mut() => match gauge.judge(head, idle) {
+            () = alarm.as_mut() => match gauge.judge(head, idle, stuck) {
+                Verdict::Fine(next) if *parks && !told => {
+                    let (now, patience) = (Instant::now(), patience());
+                    let silent = gauge.silent_since();
+                    if silent.is_some_and(|since| since + patience <= now) {
+                        return true;
+                    }
+                    // Who is busy is not looked at often: thousands may be.
+                    alarm.as_mut().reset(next.min(silent.map_or(now + SILENCE, |since| since + patience)));
+                }
                 Verdict::Fine(next) => alarm.as_mut().reset(next),
                 Verdict::SlowHead => {
                     tracing::debug!(%remote, "the head of a request took too long");
-                    return;
+                    return false;
                 }
-                Verdict::Idle if leaving => return,
+                Verdict::Stuck => {
+                    tracing::info!(%remote, "closed the connection of a client that does not read");
+                    return false;
+                }
+                Verdict::Idle if leaving => return false,
                 Verdict::Idle => {
                     leaving = true;
-                    connection.as_mut().graceful_shutdown();
+                    // No more parking: the state machine says farewell.
+                    told = true;
+                    machine.as_mut().leave();
                     alarm.as_mut().reset(Instant::now() + FAREWELL);
                 }
             },

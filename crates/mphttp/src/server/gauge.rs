@@ -1,16 +1,18 @@
 //! Whether a connection is busy, idle, or dawdling over the head of a request: what its time limits are judged by.
 
 use std::{
+    future::Future,
     io,
     pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
     task::{Context, Poll, ready},
     time::Duration,
 };
 
+use bytes::Bytes;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     sync::OwnedSemaphorePermit,
@@ -23,6 +25,15 @@ use super::open::Entry;
 #[derive(Debug)]
 pub(super) struct Gauge {
     in_flight: AtomicU32,
+    /// Whether the client has sent anything.
+    spoke: AtomicBool,
+    /// Whether what was written may not have left yet.
+    unflushed: AtomicBool,
+    /// Whether more of a request's body may arrive.
+    body: AtomicBool,
+    born: Instant,
+    /// Since when the client takes nothing of what is to be sent, in milliseconds after `born`, and one more; 0 while it does.
+    stuck_at: AtomicU64,
     times: Mutex<Times>,
 }
 
@@ -32,6 +43,8 @@ struct Times {
     idle_since: Instant,
     /// When the head began that has not arrived in full yet.
     head_since: Option<Instant>,
+    /// Whether any of it has.
+    head_begun: bool,
     multiplexed: bool,
 }
 
@@ -44,14 +57,31 @@ pub(super) enum Verdict {
     SlowHead,
     /// Nothing has happened for too long.
     Idle,
+    /// The client has taken nothing of what is to be sent for too long.
+    Stuck,
 }
 
 impl Gauge {
     /// A connection that is ready now: the time for its first request runs.
     pub(super) fn new() -> Arc<Self> {
         let now = Instant::now();
-        let times = Times { idle_since: now, head_since: Some(now), multiplexed: false };
-        Arc::new(Self { in_flight: AtomicU32::new(0), times: Mutex::new(times) })
+        let times = Times { idle_since: now, head_since: Some(now), head_begun: false, multiplexed: false };
+        Arc::new(Self {
+            in_flight: AtomicU32::new(0),
+            spoke: AtomicBool::new(false),
+            unflushed: AtomicBool::new(false),
+            body: AtomicBool::new(false),
+            born: now,
+            stuck_at: AtomicU64::new(0),
+            times: Mutex::new(times),
+        })
+    }
+
+    /// The time for the first request begins anew.
+    pub(super) fn restart(&self) {
+        let now = Instant::now();
+        let mut times = self.times();
+        (times.idle_since, times.head_since) = (now, Some(now));
     }
 
     /// A request whose head has arrived; in flight until the guard is dropped.
@@ -59,14 +89,22 @@ impl Gauge {
         self.in_flight.fetch_add(1, Ordering::AcqRel);
         let mut times = self.times();
         times.head_since = None;
+        times.head_begun = false;
         times.multiplexed = multiplexed;
         InFlight(Arc::clone(self))
     }
 
-    pub(super) fn judge(&self, head: Duration, idle: Duration) -> Verdict {
+    pub(super) fn judge(&self, head: Duration, idle: Duration, stuck: Option<Duration>) -> Verdict {
         let now = Instant::now();
         // Looked at this often, no deadline that arises in between is missed: none is nearer.
-        let mut next = now + head.min(idle);
+        let mut next = now + head.min(idle).min(stuck.unwrap_or(idle));
+        if let (Some(limit), Some(at)) = (stuck, self.stuck_at.load(Ordering::Relaxed).checked_sub(1)) {
+            let deadline = self.born + Duration::from_millis(at) + limit;
+            if deadline <= now {
+                return Verdict::Stuck;
+            }
+            next = next.min(deadline);
+        }
         if self.is_idle() {
             let times = self.times();
             let (deadline, verdict) = match times.head_since {
@@ -81,22 +119,61 @@ impl Gauge {
         Verdict::Fine(next)
     }
 
+    /// Whether more of the body of the latest request may arrive. One that is given up before its end counts until the next
+    /// request: who knows how much of it HTTP still has to skip.
+    pub(super) fn body(&self, open: bool) {
+        self.body.store(open, Ordering::Release);
+    }
+
+    /// Since when an HTTP/1.1 connection has been between two requests, with nothing under way in either direction.
+    pub(super) fn silent_since(&self) -> Option<Instant> {
+        let busy = self.body.load(Ordering::Acquire) || self.unflushed.load(Ordering::Acquire);
+        if busy || !self.is_idle() {
+            return None;
+        }
+        let times = self.times();
+        (!times.head_begun && !times.multiplexed).then_some(times.idle_since)
+    }
+
+    /// Bytes of a head are there that were not seen to be some.
+    pub(super) fn head_begun(&self) {
+        self.has_read();
+    }
+
     fn is_idle(&self) -> bool {
         self.in_flight.load(Ordering::Acquire) == 0
     }
 
+    /// Whether the client has sent nothing yet.
+    pub(super) fn is_fresh(&self) -> bool {
+        !self.spoke.load(Ordering::Relaxed)
+    }
+
     fn has_read(&self) {
+        self.spoke.store(true, Ordering::Relaxed);
         if self.is_idle() {
             let mut times = self.times();
             // What arrives between HTTP/2 requests may be anything (PING, SETTINGS, WINDOW_UPDATE): only the idle
             // limit holds there.
-            if times.head_since.is_none() && !times.multiplexed {
-                times.head_since = Some(Instant::now());
+            if !times.multiplexed {
+                times.head_begun = true;
+                times.head_since.get_or_insert_with(Instant::now);
             }
         }
     }
 
+    /// There is something to send, and the client has no room for it.
+    fn waits_to_write(&self) {
+        if self.stuck_at.load(Ordering::Relaxed) == 0 {
+            let now = u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX - 1);
+            self.stuck_at.store(now + 1, Ordering::Relaxed);
+        }
+    }
+
     fn has_written(&self) {
+        if self.stuck_at.load(Ordering::Relaxed) != 0 {
+            self.stuck_at.store(0, Ordering::Relaxed);
+        }
         // The tail of a response still leaves after its body has ended: a slow reader is not idle.
         if self.is_idle() {
             self.times().idle_since = Instant::now();
@@ -133,12 +210,51 @@ pub(super) struct Tracked<IO> {
     _entry: Option<Entry>,
     io: IO,
     gauge: Arc<Gauge>,
+    /// Bytes that were read before and are to be read again.
+    again: Bytes,
     _slot: OwnedSemaphorePermit,
 }
 
 impl<IO> Tracked<IO> {
     pub(super) fn new(io: IO, gauge: Arc<Gauge>, slot: OwnedSemaphorePermit, entry: Option<Entry>) -> Self {
-        Self { _entry: entry, io, gauge, _slot: slot }
+        Self { _entry: entry, io, gauge, again: Bytes::new(), _slot: slot }
+    }
+
+    /// Puts what `make` makes of the stream in its place; the connection ends if that is nothing.
+    pub(super) async fn replace<New, F>(self, make: impl FnOnce(IO) -> F) -> Option<Tracked<New>>
+    where
+        F: Future<Output = Option<New>>,
+    {
+        let Self { _entry, io, gauge, again, _slot } = self;
+        let io = make(io).await?;
+        Some(Tracked { _entry, io, gauge, again, _slot })
+    }
+
+    pub(super) fn get_ref(&self) -> &IO {
+        &self.io
+    }
+
+    pub(super) fn gauge(&self) -> &Gauge {
+        &self.gauge
+    }
+
+    /// Gives bytes back that were read, before those that were given back already.
+    pub(super) fn unread(&mut self, bytes: Bytes) {
+        self.again = if self.again.is_empty() { bytes } else { [&*bytes, &*self.again].concat().into() };
+    }
+
+    /// Whether there is nothing to be read again.
+    pub(super) fn is_drained(&self) -> bool {
+        self.again.is_empty()
+    }
+
+    fn note_write(&self, polled: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        match &polled {
+            Poll::Pending => self.gauge.waits_to_write(),
+            Poll::Ready(Ok(_)) => self.gauge.has_written(),
+            Poll::Ready(Err(_)) => {}
+        }
+        polled
     }
 }
 
@@ -148,6 +264,15 @@ impl<IO: AsyncRead + Unpin> AsyncRead for Tracked<IO> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if !self.again.is_empty() {
+            let length = self.again.len().min(buffer.remaining());
+            buffer.put_slice(&self.again.split_to(length));
+            if self.again.is_empty() {
+                // An empty part of them would keep them all.
+                self.again = Bytes::new();
+            }
+            return Poll::Ready(Ok(()));
+        }
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.io).poll_read(context, buffer))?;
         if buffer.filled().len() > before {
@@ -163,9 +288,9 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Tracked<IO> {
         context: &mut Context<'_>,
         buffer: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let written = ready!(Pin::new(&mut self.io).poll_write(context, buffer))?;
-        self.gauge.has_written();
-        Poll::Ready(Ok(written))
+        self.gauge.unflushed.store(true, Ordering::Release);
+        let polled = Pin::new(&mut self.io).poll_write(context, buffer);
+        self.note_write(polled)
     }
 
     fn poll_write_vectored(
@@ -173,9 +298,9 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Tracked<IO> {
         context: &mut Context<'_>,
         buffers: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = ready!(Pin::new(&mut self.io).poll_write_vectored(context, buffers))?;
-        self.gauge.has_written();
-        Poll::Ready(Ok(written))
+        self.gauge.unflushed.store(true, Ordering::Release);
+        let polled = Pin::new(&mut self.io).poll_write_vectored(context, buffers);
+        self.note_write(polled)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -183,10 +308,14 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Tracked<IO> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(context)
+        ready!(Pin::new(&mut self.io).poll_flush(context))?;
+        // hyper flushes when all that it had was written.
+        self.gauge.unflushed.store(false, Ordering::Release);
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.gauge.unflushed.store(true, Ordering::Release);
         Pin::new(&mut self.io).poll_shutdown(context)
     }
 }
@@ -198,10 +327,11 @@ mod tests {
 
     const HEAD: Duration = Duration::from_secs(30);
     const IDLE: Duration = Duration::from_secs(75);
+    const STUCK: Duration = Duration::from_secs(100);
 
     async fn after(gauge: &Gauge, seconds: u64) -> Verdict {
         advance(Duration::from_secs(seconds)).await;
-        gauge.judge(HEAD, IDLE)
+        gauge.judge(HEAD, IDLE, Some(STUCK))
     }
 
     fn fine(verdict: Verdict) -> bool {
@@ -247,6 +377,21 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_client_that_reads_nothing_is_stuck_though_a_request_is_in_flight() {
+        let gauge = Gauge::new();
+        let _request = gauge.request(false);
+        gauge.waits_to_write();
+        advance(Duration::from_secs(60)).await;
+        gauge.has_written();
+        gauge.waits_to_write();
+        advance(Duration::from_secs(60)).await;
+        gauge.waits_to_write();
+        assert!(fine(after(&gauge, 39).await));
+        assert_eq!(gauge.judge(HEAD, IDLE, None), Verdict::Fine(Instant::now() + HEAD));
+        assert_eq!(after(&gauge, 1).await, Verdict::Stuck);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn frames_between_http2_requests_are_no_heads() {
         let gauge = Gauge::new();
         drop(gauge.request(true));
@@ -256,9 +401,30 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn silence_is_between_requests_only() {
+        let gauge = Gauge::new();
+        let begun = Instant::now();
+        assert_eq!(gauge.silent_since(), Some(begun));
+        gauge.has_read();
+        assert_eq!(gauge.silent_since(), None, "a head has begun");
+        let request = gauge.request(false);
+        gauge.body(true);
+        assert_eq!(gauge.silent_since(), None, "a request is under way");
+        drop(request);
+        assert_eq!(gauge.silent_since(), None, "its body is not read");
+        gauge.body(false);
+        assert_eq!(gauge.silent_since(), Some(begun));
+        gauge.unflushed.store(true, Ordering::Release);
+        assert_eq!(gauge.silent_since(), None, "bytes have not left yet");
+        gauge.unflushed.store(false, Ordering::Release);
+        drop(gauge.request(true));
+        assert_eq!(gauge.silent_since(), None, "HTTP/2 is never silent");
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn the_next_look_comes_before_any_deadline() {
         let gauge = Gauge::new();
         drop(gauge.request(false));
-        assert_eq!(gauge.judge(HEAD, IDLE), Verdict::Fine(Instant::now() + HEAD));
+        assert_eq!(gauge.judge(HEAD, IDLE, Some(STUCK)), Verdict::Fine(Instant::now() + HEAD));
     }
 }

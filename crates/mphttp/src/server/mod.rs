@@ -29,6 +29,8 @@ mod connection;
 mod gauge;
 mod handshake;
 mod open;
+mod parking;
+mod protocol;
 #[cfg(test)]
 mod proxied_tests;
 mod refused;
@@ -42,10 +44,6 @@ use std::{future::Future, io, net::SocketAddr, num::NonZeroUsize, sync::Arc, tim
 use bytes::Bytes;
 use http::{Request, Response};
 use hyper::service::Service;
-use hyper_util::{
-    rt::{TokioExecutor, TokioTimer},
-    server::conn::auto,
-};
 use ipnet::IpNet;
 use mptcp_socket::{Listen, Listening, Protocol};
 use socket2::SockRef;
@@ -61,6 +59,8 @@ pub use stats::{Counts, Durations, RequestCounts, Sample, SpokenCounts, Stats};
 use crate::{BoxError, Error, tls::ServerTls};
 use accept::Slots;
 use connection::Shared;
+use parking::Lively;
+use protocol::Protocols;
 use refused::Told;
 
 /// A server, ready to [run](Server::run). Its limits have defaults fit for the open internet.
@@ -80,6 +80,7 @@ pub struct Server {
 struct Limits {
     header_read: Duration,
     idle: Duration,
+    write: Option<Duration>,
     tls_handshake: Duration,
     grace: Duration,
     connections: usize,
@@ -93,6 +94,7 @@ impl Default for Limits {
         Self {
             header_read: Duration::from_secs(30),
             idle: Duration::from_secs(75),
+            write: None,
             tls_handshake: Duration::from_secs(10),
             grace: Duration::from_secs(10),
             connections: 10_000,
@@ -147,10 +149,18 @@ impl Server {
     /// before TLS; [`Peer`] then names the client that it names. Those that begin otherwise are closed. Nobody else is
     /// believed: whoever may send that header can pass for anybody. Default: no addresses.
     ///
-    /// The header may take as long as [the head of a request](Server::header_read_timeout).
+    /// The header and the head of the first request have [the time of a head](Server::header_read_timeout) together.
     #[must_use]
     pub fn proxy_protocol(mut self, proxies: impl IntoIterator<Item = IpNet>) -> Self {
         self.proxies.extend(proxies);
+        self
+    }
+
+    /// How long a client may take nothing of what is to be sent to it, for lack of reading or of a working way; then its
+    /// connection is closed. Default: as long as TCP waits.
+    #[must_use]
+    pub fn write_timeout(mut self, limit: Duration) -> Self {
+        self.limits.write = Some(limit);
         self
     }
 
@@ -286,10 +296,11 @@ impl Server {
             service,
             accepts,
             acceptor: tls.map(|tls| tokio_rustls::TlsAcceptor::from(tls.config())),
-            http: http_builder(&limits),
+            protocols: Protocols::new(&limits),
             // Linux hands this on to what is accepted, over TCP and MPTCP; others need not.
             nodelay: cfg!(target_os = "linux") && SockRef::from(&listening).set_tcp_nodelay(true).is_ok(),
             proxies,
+            lively: Lively::default(),
             limits,
             stats,
             told,
@@ -300,20 +311,4 @@ impl Server {
             Some(threads) => workers::on_threads(threads, listening, slots, shared, stop, shutdown).await,
         }
     }
-}
-
-fn http_builder(limits: &Limits) -> auto::Builder<TokioExecutor> {
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        // The gauge keeps this time: hyper's clock also runs while a kept-alive connection is idle.
-        .header_read_timeout(None)
-        .max_buf_size(limits.header_bytes);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(limits.streams)
-        .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX));
-    builder
 }

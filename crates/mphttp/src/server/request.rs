@@ -82,10 +82,11 @@ where
         let mut under_way = UnderWay::new(in_flight, &self.shared.stats, request.method(), span.clone());
         let limit = self.shared.limits.body;
         if limit.is_some_and(|limit| request.body().size_hint().lower() > limit) {
+            self.gauge.body(true);
             return Box::pin(refuse(request, under_way));
         }
         let tunnel = multiplexed && request.method() == Method::CONNECT;
-        let mut request = request.map(|body| RequestBody::new(body, limit));
+        let mut request = request.map(|body| RequestBody::new(body, limit, &self.gauge));
         if let Some(watch) = self.watch.upgrade() {
             request.extensions_mut().insert(watch);
         }

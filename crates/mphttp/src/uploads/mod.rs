@@ -17,6 +17,7 @@
 //! # }
 //! ```
 
+mod form;
 mod id;
 mod locks;
 mod metadata;
@@ -51,13 +52,18 @@ const ALLOW_UPLOAD: &str = "HEAD, PATCH, DELETE, OPTIONS";
 ///
 /// **Whoever reaches it can write files there.** It has no accounts: put it where only those can reach it who may.
 ///
-/// - `PUT /folder/name` stores a whole body: 201, or 204 if it replaced a file. The file appears, in one step, when all
+/// - `PUT /folder/name` stores a whole body: 201, or 204 if it replaced a file (see below). The file appears, in one step, when all
 ///   of it has come; of a body that is cut short nothing stays. `If-Match`, `If-None-Match` and the dates are heeded.
 /// - tus: `POST` to a folder's URL, or to that of the file to be, begins an upload. Its own URL is below [`PREFIX`] and
 ///   holds 128 random bits: who knows it may write to that upload. `HEAD`, `PATCH` and `DELETE` act on it. What has
 ///   arrived is kept when the connection breaks or the server dies. Extensions: creation, creation-with-upload,
-///   termination, checksum (`sha1`, `sha256`). A file that exists is not replaced (409) unless that is
-///   [allowed](Uploads::overwrite).
+///   termination, checksum (`sha1`, `sha256`).
+/// - Forms: `POST` of `multipart/form-data` to a folder's URL stores the files in it, from browsers and `curl -F`: 201 with a
+///   line for each, or 303 back to the folder for who prefers a page. A file's name may lead into folders below, which are
+///   made. Forms that a page of another
+///   site had a browser send (`Sec-Fetch-Site`, `Origin`) are 403. [`Files::upload_form`](crate::files::Files::upload_form)
+///   puts such a form on its listings.
+/// - **What exists** is replaced by none of them (409), unless that is [allowed](Uploads::overwrite), and then files only.
 /// - **Names** are held to what [`Files`](crate::files::Files) serves: no `..`, nothing hidden. Of tus's `filename` only
 ///   the last component counts. The folder must exist.
 /// - **Unfinished** uploads are in the hidden folder `.mphttp-uploads`, which [`Files`](crate::files::Files) neither
@@ -116,7 +122,7 @@ impl Uploads {
         self
     }
 
-    /// Whether tus uploads replace files of their name, as PUT does. Default: no, they are 409.
+    /// Whether uploads of any kind replace files of their name. Default: no, they are 409.
     #[must_use]
     pub fn overwrite(mut self, yes: bool) -> Self {
         self.options.overwrite = yes;
@@ -199,7 +205,11 @@ impl Uploads {
                 tus::check_version(headers)?;
                 tus::create(self, path, headers, body).await
             }
-            _ => Ok(not_allowed(ALLOW_HERE, "Files are uploaded with PUT, or with POST as tus has it.")),
+            Method::POST if form::is(headers) => form::take(self, head, body).await,
+            _ => Ok(not_allowed(
+                ALLOW_HERE,
+                "Files are uploaded with PUT, or with POST as tus or a form has it.",
+            )),
         }
     }
 }

@@ -19,7 +19,7 @@ use crate::{Body, BoxError};
 const DISCARD_BYTES: usize = 1 << 20;
 const DISCARD_TIME: Duration = Duration::from_secs(1);
 /// After so long without a byte the client is taken for dead: its host may be, and nobody would tell.
-const SILENCE: Duration = Duration::from_secs(300);
+pub(super) const SILENCE: Duration = Duration::from_secs(300);
 
 /// Why a body did not go into the file as a whole.
 #[derive(Debug)]

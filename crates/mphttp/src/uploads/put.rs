@@ -41,6 +41,7 @@ pub(super) async fn put(
         return Err(Refusal::too_large(limit));
     }
     let (store, target, conditions) = (uploads.store.clone(), target.path, headers.clone());
+    let may_replace = uploads.options.overwrite;
     let place = target.clone();
     let (replaces, temporary, file) = blocking(move || {
         let exists = store.check_place(&place)?;
@@ -52,6 +53,9 @@ pub(super) async fn put(
             if judged != Verdict::Proceed {
                 return Err(failed());
             }
+            if !may_replace {
+                return Err(Refusal::exists());
+            }
         } else if conditions.contains_key(header::IF_MATCH) {
             return Err(failed());
         }
@@ -60,7 +64,7 @@ pub(super) async fn put(
     })
     .await?;
     // RFC 9110 section 13.1.2: only if there is none, also if there is one only by the time that this is whole.
-    let overwrite = headers.get(header::IF_NONE_MATCH).is_none_or(|value| value != "*");
+    let overwrite = may_replace && headers.get(header::IF_NONE_MATCH).is_none_or(|value| value != "*");
     let body = body.take().unwrap_or_default();
     // A task of its own goes on, and cleans up, when the connection is dropped.
     let task = tokio::spawn(async move {

@@ -42,6 +42,11 @@ impl Refusal {
         Self::new(status, "The checksum does not fit what came. Send it again.")
     }
 
+    /// The sentence.
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
     pub(super) fn response(self) -> Response<Body> {
         let Self { status, text } = self;
         let mut response = Response::new(Body::from(format!("{} {text}\n", status.as_u16())));

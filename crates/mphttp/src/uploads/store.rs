@@ -139,6 +139,34 @@ impl Store {
         }
     }
 
+    /// Whether a file may get this name, in folders that are there or can be made.
+    pub(super) fn check_new_place(&self, path: &Path, overwrite: bool) -> Result<(), Refusal> {
+        let in_the_way = |text| Err(Refusal::new(StatusCode::CONFLICT, text));
+        let parents: Vec<_> = path.ancestors().skip(1).collect();
+        for parent in parents.into_iter().rev() {
+            match self.look(parent)? {
+                Found::Folder => {}
+                Found::Nothing => return Ok(()),
+                Found::File | Found::Other => return in_the_way("What has the name of its folder is none."),
+            }
+        }
+        match self.look(path)? {
+            Found::Nothing => Ok(()),
+            Found::File if overwrite => Ok(()),
+            Found::File => Err(Refusal::exists()),
+            Found::Folder => in_the_way("There is a folder of that name."),
+            Found::Other => in_the_way("What has that name is no file."),
+        }
+    }
+
+    /// Makes the folder that a file is to go to, and those above it.
+    pub(super) fn make_folder_of(&self, path: &Path) -> io::Result<()> {
+        match path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => self.dir.create_dir_all(folder),
+            _ => Ok(()),
+        }
+    }
+
     /// Begins an upload. Those that nobody went on with for `keep` make room for it.
     pub(super) fn create(&self, info: &Info, most: usize, keep: Duration) -> Result<Id, Refusal> {
         let _one = self.creating.lock().unwrap_or_else(PoisonError::into_inner);

@@ -11,6 +11,8 @@ mod imp;
 mod imp;
 
 #[cfg(unix)]
+mod inherited;
+#[cfg(unix)]
 mod interfaces;
 mod slot;
 
@@ -43,6 +45,8 @@ pub type RawSocket = std::os::windows::io::RawSocket;
 
 pub use imp::network_namespace;
 pub(crate) use imp::*;
+#[cfg(unix)]
+pub(crate) use inherited::inherited;
 #[cfg(unix)]
 pub(crate) use interfaces::{address_of, name_interfaces};
 pub use slot::duplicate;
