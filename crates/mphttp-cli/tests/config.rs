@@ -227,6 +227,13 @@ fn tables_of_inner_verbs_and_lists_reach_them() {
     assert_eq!(home.shows("get", "log", &[]).1, "file");
     assert_eq!(home.shows("get", "verbose", &[]).1, "default");
     assert_eq!(home.shows("serve", "verbose", &[]), (vec!["2".to_owned()], "file".to_owned()));
+    // An option whose value may be left out; "true" itself would be no origin.
+    for value in ["true", "false", "['https://example.org']"] {
+        let cors = self::home(&format!("[serve]\nport = 0\nbind = '127.0.0.1'\ncors = {value}\n"));
+        cors.banner(&["serve"], &[]);
+        cors.banner(&["serve"], &[("MPHTTP_SERVE_CORS", "true")]);
+        assert!(cors.fails(&["serve"], &[("MPHTTP_SERVE_CORS", "none")]).contains("MPHTTP_SERVE_CORS: "));
+    }
     let output = home.run(&["paths"], &[]);
     serde_json::from_slice::<Value>(&output.stdout).unwrap();
     assert_eq!(home.shows("paths auto", "json", &[]).1, "file");

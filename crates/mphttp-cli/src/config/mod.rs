@@ -185,7 +185,7 @@ fn environment(verbs: &[String]) -> anyhow::Result<Vec<Item>> {
                     continue;
                 };
             let value = value.to_string_lossy().into_owned();
-            let off = arguments.is_empty() && values::is_switch(option);
+            let off = arguments.is_empty() && values::can_be_off(option);
             let values = vec![if off { "false".to_owned() } else { value }];
             let origin = Origin::Environment(name);
             items.push(Item { verbs: above.to_vec(), id, long: long.to_owned(), values, arguments, origin });

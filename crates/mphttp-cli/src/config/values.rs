@@ -14,8 +14,13 @@ pub fn wrong(text: String) -> anyhow::Error {
         .into()
 }
 
-pub fn is_switch(option: &Arg) -> bool {
-    matches!(option.get_action(), ArgAction::SetTrue | ArgAction::SetFalse)
+/// Whether false means that it isn't given.
+pub fn can_be_off(option: &Arg) -> bool {
+    matches!(option.get_action(), ArgAction::SetTrue | ArgAction::SetFalse) || needs_no_value(option)
+}
+
+fn needs_no_value(option: &Arg) -> bool {
+    option.get_num_args().is_some_and(|range| range.min_values() == 0)
 }
 
 fn with_value(option: &Arg, value: &OsStr) -> OsString {
@@ -46,6 +51,8 @@ pub fn of_variable(option: &Arg, value: &OsStr) -> Result<Vec<OsString>, String>
             _ => Err(format!("it is a switch: write true or false, not {value:?}")),
         },
         ArgAction::Count => times(option, text.parse().unwrap_or(-1)),
+        _ if needs_no_value(option) && text == "true" => Ok(vec![bare(option)]),
+        _ if needs_no_value(option) && text == "false" => Ok(Vec::new()),
         _ => Ok(vec![with_value(option, value)]),
     }
 }
@@ -64,6 +71,11 @@ pub fn of_key(option: &Arg, item: &Item) -> Result<(Vec<String>, Vec<OsString>),
             let count = count.ok_or_else(|| format!("write a number, not {}", kind(value)))?;
             Ok((vec![count.to_string()], times(option, count)?))
         }
+        // Such as --cors and --cors=ORIGIN.
+        _ if value.as_bool().is_some() && needs_no_value(option) => match value.as_bool() {
+            Some(true) => Ok((vec!["true".to_owned()], vec![bare(option)])),
+            _ => Ok((vec!["false".to_owned()], Vec::new())),
+        },
         action => {
             let texts = match value {
                 Value::Array(array) if matches!(action, ArgAction::Append) => {
