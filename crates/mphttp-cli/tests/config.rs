@@ -238,3 +238,19 @@ fn tables_of_inner_verbs_and_lists_reach_them() {
     serde_json::from_slice::<Value>(&output.stdout).unwrap();
     assert_eq!(home.shows("paths auto", "json", &[]).1, "file");
 }
+
+#[test]
+fn secrets_are_not_shown() {
+    let home = home("[serve]\nauth = [\"me:in-the-file\"]\n");
+    let environment = [("MPHTTP_PROXY_TOKEN", "of-the-variable"), ("MPHTTP_GET_USER", "me:of-get")];
+    for arguments in
+        [&["config"][..], &["config", "--json"], &["config", "proxy"], &["config", "get", "--json"]]
+    {
+        let output = home.run(arguments, &environment);
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success() && text.contains("(not shown)"), "{arguments:?}: {text}");
+        for secret in ["in-the-file", "of-the-variable", "of-get"] {
+            assert!(!text.contains(secret), "{arguments:?}: {text}");
+        }
+    }
+}

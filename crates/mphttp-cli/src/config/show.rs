@@ -26,6 +26,10 @@ pub struct ConfigArgs {
     json: bool,
 }
 
+/// Options whose values are secrets, or contain one: what is printed may be pasted into a report.
+const SECRETS: [&str; 3] = ["token", "user", "auth"];
+const NOT_SHOWN: &str = "(not shown)";
+
 struct Row {
     verbs: String,
     long: String,
@@ -80,7 +84,10 @@ fn set(verbs: &[String], in_file: &[Item]) -> anyhow::Result<Vec<Item>> {
     Ok(Here::new(verbs).merge(BTreeSet::new(), [&environment, in_file]).0)
 }
 
-fn row(item: Item) -> Row {
+fn row(mut item: Item) -> Row {
+    if SECRETS.contains(&item.long.as_str()) {
+        item.values.fill_with(|| NOT_SHOWN.to_owned());
+    }
     Row { verbs: item.verbs.join(" "), long: item.long, values: item.values, origin: Some(item.origin) }
 }
 

@@ -30,7 +30,6 @@ mod answers;
 mod headers;
 mod plain;
 mod targets;
-mod traffic;
 mod tunnel;
 
 use std::{sync::Arc, time::Duration};
@@ -46,13 +45,13 @@ pub use ipnet::IpNet;
 pub use targets::Targets;
 pub use tunnel::Tunnel;
 
+use super::traffic::Stage;
 use crate::{
     Body, Connector,
     server::{Peer, RequestBody},
 };
 use access::Refusal;
 use plain::Pools;
-use traffic::Stage;
 
 /// How long nothing may pass before a tunnel or a request is given up, unless set otherwise.
 pub const IDLE: Duration = Duration::from_secs(15 * 60);

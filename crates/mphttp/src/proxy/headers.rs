@@ -6,8 +6,8 @@ use std::net::IpAddr;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Version,
     header::{
-        self, CONNECTION, FORWARDED, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE,
-        VIA,
+        self, CONNECTION, FORWARDED, MAX_FORWARDS, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
+        TRANSFER_ENCODING, UPGRADE, VIA,
     },
 };
 
@@ -53,6 +53,20 @@ pub(super) fn is_coded(headers: &HeaderMap) -> bool {
     let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
     let Some(coding) = codings.next() else { return false };
     codings.next().is_some() || !coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked")
+}
+
+/// Heeds `Max-Forwards`, by which an OPTIONS or TRACE ends at a chosen proxy (RFC 9110 section 7.6.2): whether that is here;
+/// else there is one less.
+pub(super) fn is_last_hop(headers: &mut HeaderMap) -> bool {
+    let value = headers.get(MAX_FORWARDS);
+    match value.and_then(|value| value.to_str().ok()?.trim().parse::<u64>().ok()) {
+        None => false,
+        Some(0) => true,
+        Some(left) => {
+            headers.insert(MAX_FORWARDS, (left - 1).into());
+            false
+        }
+    }
 }
 
 /// How many hosts a message says it came through.

@@ -2,7 +2,6 @@
 //! stands in front of servers that know nothing of it, [`forward::Forward`] beside clients that name it.
 
 mod body;
-mod counted;
 pub mod forward;
 mod headers;
 mod health;
@@ -10,6 +9,7 @@ mod outgoing;
 mod pool;
 mod reverse;
 mod settings;
+mod traffic;
 mod tunnel;
 mod upstream;
 

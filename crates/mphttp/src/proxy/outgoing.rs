@@ -22,8 +22,6 @@ pub(super) struct Refusal(pub(super) StatusCode, pub(super) &'static str);
 
 /// What came through more proxies than this goes in a circle.
 const MOST_HOPS: usize = 20;
-const MAX_FORWARDS: &str = "max-forwards";
-
 pub(super) struct Outgoing {
     pub(super) method: Method,
     /// What the client wants instead of HTTP.
@@ -176,19 +174,13 @@ fn host(uri: &Uri, version: Version, headers: &HeaderMap) -> Result<Option<Autho
     Ok(Some(authority))
 }
 
-/// `Max-Forwards`, which ends a TRACE or OPTIONS at a chosen proxy: RFC 9110 section 7.6.2.
+/// Where a TRACE or OPTIONS is to go no further than this proxy.
 fn count_forwards(method: &Method, headers: &mut HeaderMap) -> Result<(), Refusal> {
-    if !matches!(*method, Method::TRACE | Method::OPTIONS) {
-        return Ok(());
-    }
-    let left = headers.get(MAX_FORWARDS).and_then(|value| value.to_str().ok()?.trim().parse::<u64>().ok());
-    match left {
-        None => Ok(()),
-        Some(0) if *method == Method::OPTIONS => Err(Refusal(StatusCode::OK, "")),
-        Some(0) => Err(Refusal(StatusCode::METHOD_NOT_ALLOWED, "This proxy does not answer TRACE.\n")),
-        Some(left) => {
-            headers.insert(MAX_FORWARDS, (left - 1).into());
-            Ok(())
+    match *method {
+        Method::OPTIONS if headers::is_last_hop(headers) => Err(Refusal(StatusCode::OK, "")),
+        Method::TRACE if headers::is_last_hop(headers) => {
+            Err(Refusal(StatusCode::METHOD_NOT_ALLOWED, "This proxy does not answer TRACE.\n"))
         }
+        _ => Ok(()),
     }
 }

@@ -8,7 +8,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -23,7 +23,10 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
 };
 
-use super::{body::Upload, counted::Counted};
+use super::{
+    body::Upload,
+    traffic::{End, Metered, Traffic},
+};
 use crate::{
     BoxError, Error, Phase,
     client::dial::{Dialed, Dialer},
@@ -80,7 +83,7 @@ pub(super) struct Pool {
 struct Kept {
     since: Instant,
     sender: Http1,
-    came: Arc<AtomicU64>,
+    came: Arc<Traffic>,
 }
 
 /// An HTTP/2 connection that requests share.
@@ -128,7 +131,7 @@ pub(super) struct Lease {
 
 enum Sender {
     /// With the number of bytes that came.
-    Http1(Http1, Arc<AtomicU64>),
+    Http1(Http1, Arc<Traffic>),
     Http2(Http2, Held),
 }
 
@@ -263,8 +266,8 @@ impl Pool {
             }
             return Ok(one.lease(false));
         }
-        let came = Arc::new(AtomicU64::new(0));
-        let stream = TokioIo::new(Counted::reads(TokioIo::new(stream), Arc::clone(&came)));
+        let came = Traffic::new();
+        let stream = TokioIo::new(Metered::new(TokioIo::new(stream), End::Target, &came));
         let (sender, connection) = http1::Builder::new().handshake(stream).await?;
         tokio::spawn(async move {
             if let Err(error) = connection.with_upgrades().await {
@@ -290,9 +293,9 @@ impl Pool {
                 Err(error) => Err(Unanswered { error, begun: false }),
             },
             Sender::Http1(mut sender, came) => {
-                let before = came.load(Ordering::Relaxed);
+                let before = came.received();
                 let response = sender.try_send_request(request).await.map_err(|error| {
-                    let begun = came.load(Ordering::Relaxed) > before;
+                    let begun = came.received() > before;
                     Unanswered { error, begun }
                 })?;
                 if !lease.alone {

@@ -10,7 +10,7 @@ use std::{
 
 use http::{
     HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version,
-    header::{AUTHORIZATION, HOST, MAX_FORWARDS},
+    header::{AUTHORIZATION, HOST},
     uri::{PathAndQuery, Scheme},
 };
 use http_body::Body as _;
@@ -24,10 +24,12 @@ use tokio::{select, sync::watch};
 use tower_service::Service;
 
 use super::{
-    super::headers::via,
+    super::{
+        headers::{is_coded, is_last_hop, via},
+        traffic::{Stage, Traffic},
+    },
     answers, headers,
     targets::Targets,
-    traffic::{Stage, Traffic},
 };
 use crate::{
     Body, ConnectionInfo, Connector, Error, Phase,
@@ -154,6 +156,9 @@ fn outgoing(request: Request<RequestBody>) -> Outgoing {
     if scheme != Scheme::HTTP {
         return Err(Box::new(answers::text(StatusCode::NOT_IMPLEMENTED, answers::ONLY_HTTP)));
     }
+    if is_coded(&head.headers) {
+        return Err(Box::new(answers::text(StatusCode::NOT_IMPLEMENTED, answers::CODED)));
+    }
     hop_count(&head.method, &mut head.headers)?;
     let bad = || Box::new(answers::text(StatusCode::BAD_REQUEST, answers::BAD_TARGET));
     // User names in URLs are not for servers, and `Host` names the target whatever the client wrote there.
@@ -193,16 +198,8 @@ fn hop_count(method: &Method, headers: &mut HeaderMap) -> Result<(), Box<Respons
     if method == Method::TRACE {
         return Err(Box::new(answers::text(StatusCode::METHOD_NOT_ALLOWED, answers::NO_TRACE)));
     }
-    if method != Method::OPTIONS {
-        return Ok(());
-    }
-    let left = headers.get(MAX_FORWARDS).and_then(|value| value.to_str().ok()?.parse::<u32>().ok());
-    match left {
-        None => {}
-        Some(0) => return Err(Box::new(answers::text(StatusCode::OK, answers::LAST_HOP))),
-        Some(left) => {
-            headers.insert(MAX_FORWARDS, HeaderValue::from(left - 1));
-        }
+    if method == Method::OPTIONS && is_last_hop(headers) {
+        return Err(Box::new(answers::text(StatusCode::OK, answers::LAST_HOP)));
     }
     Ok(())
 }
@@ -213,6 +210,9 @@ fn incoming(response: Response<Incoming>, host: Arc<str>, idle: Duration) -> Res
     if head.status == StatusCode::SWITCHING_PROTOCOLS {
         // Nobody asked it to: `Upgrade` was not passed on.
         return answers::text(StatusCode::BAD_GATEWAY, answers::UPGRADED);
+    }
+    if is_coded(&head.headers) {
+        return answers::text(StatusCode::BAD_GATEWAY, answers::CODED_ANSWER);
     }
     headers::strip(&mut head.headers);
     via(&mut head.headers, head.version);

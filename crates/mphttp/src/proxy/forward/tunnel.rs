@@ -10,7 +10,7 @@ use tokio::{
     sync::{OwnedSemaphorePermit, watch},
 };
 
-use super::traffic::{End, Metered, Stage, Traffic};
+use super::super::traffic::{End, Metered, Stage, Traffic};
 use crate::{ConnectionInfo, connector::ConnectorStream};
 
 /// What a tunnel buffers for each direction. Larger ones are hardly faster, and a proxy may have thousands.

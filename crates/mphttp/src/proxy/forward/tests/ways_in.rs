@@ -115,6 +115,37 @@ async fn a_wrong_length_beside_chunks_does_not_go_on() {
     assert!(!seen.contains("content-length") && seen.contains("5\r\nwhole\r\n"), "{seen}");
 }
 
+/// `gzip, chunked` would have to be undone before the message is framed anew (RFC 9112 section 6.1).
+#[tokio::test]
+async fn transfer_codings_beside_chunked_go_no_further() {
+    let reached = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let server = {
+        let reached = Arc::clone(&reached);
+        origin(move |mut stream| {
+            let reached = Arc::clone(&reached);
+            async move {
+                let head = read_head(&mut stream).await;
+                reached.fetch_or(head.starts_with("POST"), std::sync::atomic::Ordering::Relaxed);
+                let answer = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n";
+                stream.write_all(answer).await.unwrap();
+            }
+        })
+        .await
+    };
+    let proxy = run(|builder| builder);
+    let answer = proxy
+        .ask(&format!(
+            "POST http://{server}/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\
+             Transfer-Encoding: gzip, chunked\r\n\r\n5\r\nwhole\r\n0\r\n\r\n"
+        ))
+        .await;
+    assert!(answer.starts_with("HTTP/1.1 501 "), "{answer}");
+    assert!(!reached.load(std::sync::atomic::Ordering::Relaxed), "the server was asked all the same");
+    let answer =
+        proxy.ask(&format!("GET http://{server}/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")).await;
+    assert!(answer.starts_with("HTTP/1.1 502 "), "{answer}");
+}
+
 #[tokio::test]
 async fn curl_reaches_it_over_tls() {
     let forward = Forward::builder(Connector::new(Protocol::Mptcp))
