@@ -10,6 +10,8 @@
 mod announced;
 #[path = "proxy/framing.rs"]
 mod framing;
+#[path = "support/running.rs"]
+mod running;
 #[path = "proxy/silence.rs"]
 mod silence;
 #[path = "proxy/support.rs"]

@@ -11,6 +11,8 @@
 mod idle;
 #[path = "support/prometheus.rs"]
 mod prometheus;
+#[path = "support/running.rs"]
+mod running;
 #[path = "serve/seen.rs"]
 mod seen;
 #[path = "serve/site.rs"]
@@ -18,12 +20,13 @@ mod site;
 
 use std::{
     fs,
-    io::{BufRead, BufReader, Read, Write},
+    io::{Read, Write},
     net::SocketAddr,
+    ops::Deref,
     os::unix::process::ExitStatusExt,
     path::Path,
-    process::{Child, Command, Output, Stdio},
-    sync::mpsc::{Receiver, channel},
+    process::{Command, Output, Stdio},
+    sync::mpsc::channel,
     thread,
     time::{Duration, Instant},
 };
@@ -32,17 +35,22 @@ use serde_json::Value;
 use socket2::{Domain, Protocol, Socket, Type};
 use tempfile::TempDir;
 
-const SOON: Duration = Duration::from_secs(20);
+use running::{Running, SOON, mphttp};
+
 const IPPROTO_MPTCP: i32 = 262;
 
-/// A running `mphttp serve` with a directory of its own; killed when dropped.
+/// A running `mphttp serve` with a directory of its own.
 struct Serve {
-    child: Child,
-    banner: Vec<String>,
-    port: u16,
-    log: Receiver<String>,
-    errors: Receiver<String>,
+    running: Running,
     directory: TempDir,
+}
+
+impl Deref for Serve {
+    type Target = Running;
+
+    fn deref(&self) -> &Running {
+        &self.running
+    }
 }
 
 fn site() -> TempDir {
@@ -55,20 +63,6 @@ fn site() -> TempDir {
     directory
 }
 
-fn mphttp() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_mphttp"));
-    command.env_remove("MPHTTP_PROTOCOL");
-    command
-}
-
-fn lines(from: impl Read + Send + 'static) -> Receiver<String> {
-    let (sender, receiver) = channel();
-    thread::spawn(move || {
-        BufReader::new(from).lines().map_while(Result::ok).try_for_each(|line| sender.send(line))
-    });
-    receiver
-}
-
 fn serve(arguments: &[&str]) -> Serve {
     serve_with(arguments, &[])
 }
@@ -79,42 +73,12 @@ fn serve_with(arguments: &[&str], environment: &[(&str, &str)]) -> Serve {
 
 fn serve_as(mut program: Command, arguments: &[&str], environment: &[(&str, &str)]) -> Serve {
     let directory = site();
-    let mut child = program
-        .arg("serve")
-        .arg(directory.path())
-        .args(["--port", "0"])
-        .args(arguments)
-        .envs(environment.iter().copied())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let log = lines(child.stdout.take().unwrap());
-    let errors = lines(child.stderr.take().unwrap());
-    let mut banner = Vec::new();
-    while banner.last().map(String::as_str) != Some("Ctrl-C stops.") {
-        match errors.recv_timeout(SOON) {
-            Ok(line) => banner.push(line),
-            Err(error) => {
-                let _ = child.kill();
-                panic!("{error}: {banner:?}");
-            }
-        }
-    }
-    let url = banner.iter().find(|line| line.contains("://")).unwrap();
-    let port = url.trim().trim_end_matches('/').rsplit(':').next().unwrap().parse().unwrap();
-    Serve { child, banner, port, log, errors, directory }
+    program.arg("serve").arg(directory.path()).args(["--port", "0"]).args(arguments);
+    let running = Running::start(program.envs(environment.iter().copied()));
+    Serve { running, directory }
 }
 
 impl Serve {
-    fn url(&self, path: &str) -> String {
-        format!("http://127.0.0.1:{}{path}", self.port)
-    }
-
-    fn address(&self) -> SocketAddr {
-        SocketAddr::from(([127, 0, 0, 1], self.port))
-    }
-
     fn line(&self) -> String {
         self.log.recv_timeout(SOON).expect("a line of the access log")
     }
@@ -127,20 +91,13 @@ impl Serve {
     fn exit(&mut self) -> Option<i32> {
         let begun = Instant::now();
         while begun.elapsed() < SOON {
-            if let Some(status) = self.child.try_wait().unwrap() {
+            if let Some(status) = self.running.child.try_wait().unwrap() {
                 assert_eq!(status.signal(), None);
                 return status.code();
             }
             thread::sleep(Duration::from_millis(10));
         }
         panic!("it did not stop");
-    }
-}
-
-impl Drop for Serve {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 
@@ -328,14 +285,14 @@ fn a_client_cannot_forge_lines_of_the_log() {
 #[test]
 fn a_closed_stdout_does_not_stop_the_server() {
     let mut server = serve(&[]);
-    drop(std::mem::replace(&mut server.log, channel().1));
+    drop(std::mem::replace(&mut server.running.log, channel().1));
     for _ in 0..50 {
         let answer = ask(server.address(), Protocol::TCP, &get("/hello.txt", "*/*"));
         assert_eq!(body(&answer), "hello, world\n");
     }
     let warning = server.errors.recv_timeout(SOON).unwrap();
     assert!(warning.contains("the access log ends here"), "{warning}");
-    assert_eq!(server.child.try_wait().unwrap(), None);
+    assert_eq!(server.running.child.try_wait().unwrap(), None);
 }
 
 #[test]

@@ -1,60 +1,20 @@
 //! A running `mphttp proxy`, small servers to stand behind it, and raw clients before it.
 
 use std::{
-    io::{BufRead, BufReader, Read, Write},
-    net::{SocketAddr, TcpListener, TcpStream},
-    process::{Child, Command, Stdio},
+    io::{Read, Write},
+    net::{TcpListener, TcpStream},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
-        mpsc::{Receiver, channel},
     },
     thread,
-    time::Duration,
 };
 
-pub const SOON: Duration = Duration::from_secs(20);
+pub use crate::running::{Running, SOON, mphttp};
 
-pub fn mphttp() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_mphttp"));
-    command.env_remove("MPHTTP_PROTOCOL");
-    command
-}
-
-pub fn lines(from: impl Read + Send + 'static) -> Receiver<String> {
-    let (sender, receiver) = channel();
-    thread::spawn(move || {
-        BufReader::new(from).lines().map_while(Result::ok).try_for_each(|line| sender.send(line))
-    });
-    receiver
-}
-
-/// A program with a banner that ends with "Ctrl-C stops."; killed when dropped.
-pub struct Running {
-    pub child: Child,
-    pub banner: Vec<String>,
-    pub port: u16,
-    pub log: Receiver<String>,
-    pub errors: Receiver<String>,
-}
-
+/// Any `mphttp` that has a banner.
 pub fn start(arguments: &[&str]) -> Running {
-    let mut child = mphttp().args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let log = lines(child.stdout.take().unwrap());
-    let errors = lines(child.stderr.take().unwrap());
-    let mut banner = Vec::new();
-    while banner.last().map(String::as_str) != Some("Ctrl-C stops.") {
-        match errors.recv_timeout(SOON) {
-            Ok(line) => banner.push(line),
-            Err(error) => {
-                let _ = child.kill();
-                panic!("{error}: {banner:?}");
-            }
-        }
-    }
-    let url = banner.iter().find(|line| line.starts_with("  http")).unwrap();
-    let port = url.trim().trim_end_matches('/').rsplit(':').next().unwrap().parse().unwrap();
-    Running { child, banner, port, log, errors }
+    Running::start(mphttp().args(arguments))
 }
 
 /// A proxy on a free port of the loopback.
@@ -63,14 +23,6 @@ pub fn proxy(arguments: &[&str]) -> Running {
 }
 
 impl Running {
-    pub fn address(&self) -> SocketAddr {
-        SocketAddr::from(([127, 0, 0, 1], self.port))
-    }
-
-    pub fn url(&self, path: &str) -> String {
-        format!("http://127.0.0.1:{}{path}", self.port)
-    }
-
     pub fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect(self.address()).unwrap();
         stream.set_read_timeout(Some(SOON)).unwrap();
@@ -86,13 +38,6 @@ impl Running {
 
     pub fn get(&self, path: &str) -> String {
         self.ask(&format!("GET {path} HTTP/1.1\r\nHost: site.test\r\nConnection: close\r\n\r\n"))
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 
