@@ -203,21 +203,29 @@ fn browser_uploads() {
     let (one, two, tree) = (from.join("one.txt"), from.join("two ä.txt"), from.join("tree"));
     let Some(mut browser) = Browser::start(&bench.client) else { return };
 
+    // The page is there, and its script has run.
+    let ready = "document.readyState === 'complete' && document.getElementById('hint')?.hidden === false";
+
     // Without its script: the browser sends the form itself, and is sent back to the listing.
     browser.open(&bench.url);
-    browser.wait_for("document.getElementById('hint')?.hidden === false");
+    browser.wait_for(ready);
     browser.choose("input[name=file]", &[&one, &two]);
     browser.value("document.forms[0].submit()");
     browser.wait_for("document.links.length > 4 && document.body.textContent.includes('two ä.txt')");
+    browser.wait_for(ready);
     assert_eq!(names(&www), ["one.txt", "two ä.txt"]);
     assert_eq!(fs::read_to_string(www.join("two ä.txt")).unwrap(), "22");
 
     // With it: a folder by the dialog, then the page shows it.
     browser.choose("input[name=folder]", &[&tree]);
+    // The browser looks through the folder by and by.
+    browser.wait_for("document.querySelector('input[name=folder]').files.length === 2");
     browser.value("document.querySelector('#upload button').click()");
     browser.wait_for("[...document.links].some(link => link.textContent === 'tree/')");
     assert_eq!(names(&www), ["one.txt", "tree/sub/four", "tree/three.txt", "two ä.txt"]);
     assert_eq!(fs::read_to_string(www.join("tree/sub/four")).unwrap(), "4444");
+
+    browser.wait_for(ready);
 
     // Files dropped on the page: one is there already, which is told and stops no other.
     browser.value(
