@@ -6,10 +6,10 @@ use std::{
     net::SocketAddr,
     pin::Pin,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tokio::{
@@ -25,6 +25,9 @@ use super::stats::Stats;
 const FIRST_WAIT: Duration = Duration::from_millis(10);
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
+/// How often a lack is told while it lasts.
+const TOLD_EVERY: Duration = Duration::from_secs(60);
+
 /// How many connections may be open, for all who accept them.
 #[derive(Clone, Debug)]
 pub(super) struct Slots(Arc<Limit>);
@@ -35,15 +38,15 @@ struct Limit {
     /// Who has a slot, but no connection for it yet.
     ready: AtomicUsize,
     told: AtomicBool,
-    /// Whether it was told that connections can't be accepted for now.
-    short: AtomicBool,
+    /// When it was told last that connections can't be accepted for now.
+    short: Mutex<Option<Instant>>,
 }
 
 impl Slots {
     pub(super) fn new(connections: usize) -> Self {
         let free = Arc::new(Semaphore::new(connections));
-        let (ready, told, short) = (AtomicUsize::new(0), AtomicBool::new(false), AtomicBool::new(false));
-        Self(Arc::new(Limit { free, ready, told, short }))
+        let (ready, told) = (AtomicUsize::new(0), AtomicBool::new(false));
+        Self(Arc::new(Limit { free, ready, told, short: Mutex::new(None) }))
     }
 
     async fn take(&self) -> io::Result<(OwnedSemaphorePermit, Ready<'_>)> {
@@ -63,6 +66,16 @@ impl Slots {
         };
         limit.ready.fetch_add(1, Ordering::Relaxed);
         Ok((slot, Ready(limit)))
+    }
+
+    /// Whether a lack is to be told: all who accept meet the same one, and it comes back with each connection that ends.
+    fn tells_of_lack(&self) -> bool {
+        let mut last = self.0.short.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = last.is_none_or(|last| last.elapsed() >= TOLD_EVERY);
+        if due {
+            *last = Some(Instant::now());
+        }
+        due
     }
 }
 
@@ -97,9 +110,7 @@ pub(super) async fn run(
         };
         let error = match accepted {
             Ok((stream, remote, slot)) => {
-                if wait.take().is_some() {
-                    slots.0.short.store(false, Ordering::Relaxed);
-                }
+                wait = None;
                 serve(stream, remote, slot);
                 continue;
             }
@@ -110,8 +121,7 @@ pub(super) async fn run(
             Trouble::OneClient => tracing::debug!(%error, "a client was gone before it was accepted"),
             Trouble::Listener => return Err(error),
             Trouble::Passing => {
-                // All who accept meet the same: one of them tells.
-                if !slots.0.short.swap(true, Ordering::Relaxed) {
+                if slots.tells_of_lack() {
                     tracing::warn!(%error, "can't accept connections for now");
                 }
                 let pause = wait.map_or(FIRST_WAIT, |last: Duration| (last * 2).min(LONGEST_WAIT));

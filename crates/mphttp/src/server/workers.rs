@@ -90,6 +90,8 @@ where
         };
         workers.push((Own(Some(runtime)), listener));
     }
+    // Now, not when they run: a descriptor that becomes free while they lack some lets one more client in.
+    drop(listener);
     for (number, (runtime, listener)) in workers.into_iter().enumerate() {
         let (slots, shared) = (slots.clone(), Arc::clone(&shared));
         let (ended, mut abandoned) = (ended.clone(), abandoned.clone());
@@ -114,7 +116,7 @@ where
             })
             .map_err(Error::Accept)?;
     }
-    drop((ended, abandoned, listener));
+    drop((ended, abandoned));
     let mut outcome = select! {
         biased;
         () = shutdown => Ok(()),
