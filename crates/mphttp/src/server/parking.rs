@@ -24,6 +24,7 @@ use tokio_rustls::server::TlsStream;
 
 use super::{
     Limits,
+    crowd::Room,
     gauge::{Gauge, Verdict},
 };
 
@@ -103,6 +104,8 @@ pub(super) enum Close {
     Farewell,
     /// At once: the head of a request took too long.
     AtOnce,
+    /// With a farewell: others want its room.
+    Room,
 }
 
 /// Waits until there is something to read, be it the end; or says how to close.
@@ -111,6 +114,7 @@ pub(super) async fn park<IO: Parkable>(
     gauge: &Gauge,
     limits: &Limits,
     stopping: &mut watch::Receiver<bool>,
+    room: &Room,
 ) -> Result<(), Close> {
     if !io.is_drained() {
         return Ok(());
@@ -119,7 +123,7 @@ pub(super) async fn park<IO: Parkable>(
     // such look (MPTCP before Linux 5.17), the next read says more.
     let mut byte = [MaybeUninit::uninit()];
     let readable = poll_fn(move |context| io.socket().poll_peek(context, &mut ReadBuf::uninit(&mut byte)));
-    within(gauge, limits, stopping, readable).await.map(|_| ())
+    within(gauge, limits, stopping, room, readable).await.map(|_| ())
 }
 
 /// Waits until the server stops, and until a client that has sent nothing yet has had a moment for its first request.
@@ -136,11 +140,13 @@ pub(super) async fn within<T>(
     gauge: &Gauge,
     limits: &Limits,
     stopping: &mut watch::Receiver<bool>,
+    room: &Room,
     event: impl Future<Output = T>,
 ) -> Result<T, Close> {
-    let mut event = pin!(event);
+    // Over all rounds: who waits longest goes first.
+    let (mut event, mut room) = (pin!(event), pin!(room.make(gauge)));
     loop {
-        let next = match gauge.judge(limits.header_read, limits.idle, None) {
+        let next = match gauge.judge(limits.header_read, limits.idle, limits.write) {
             Verdict::Fine(next) => next,
             Verdict::SlowHead | Verdict::Stuck => return Err(Close::AtOnce),
             Verdict::Idle => return Err(Close::Farewell),
@@ -149,6 +155,7 @@ pub(super) async fn within<T>(
             biased;
             happened = event.as_mut() => return Ok(happened),
             () = asked_to_end(gauge, stopping) => return Err(Close::Farewell),
+            () = room.as_mut() => return Err(Close::Room),
             () = sleep_until(next) => {}
         }
     }
