@@ -37,16 +37,53 @@ pub(super) struct Gauge {
     offers: AtomicU32,
     /// When it last took something of one, in milliseconds after `born`.
     taken_at: AtomicU64,
-    /// When a byte last came while the body of a request was open, in milliseconds after `born`.
-    heard_at: AtomicU64,
+    /// How fast the client takes answers, once it has had no room for one.
+    takes: Pace,
+    /// How fast it sends the body of its request.
+    sends: Pace,
     times: Mutex<Times>,
 }
 
 /// How long a connection with nothing to answer is left alone although others want its room: what it is about to ask may be on
 /// its way.
 const LEFT_ALONE: Duration = Duration::from_secs(1);
-/// How long one that takes or sends nothing of what is under way is.
+/// How long one that takes or sends hardly anything of what is under way is.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How many bytes in that time are more than hardly anything.
+const HARDLY: u64 = 5000;
+
+/// Since when hardly anything moves in one direction.
+#[derive(Debug, Default)]
+struct Pace {
+    /// In milliseconds after the connection's birth, and one more; 0 for a direction that is not looked at.
+    since: AtomicU64,
+    bytes: AtomicU64,
+}
+
+impl Pace {
+    fn begin(&self, now: u64) {
+        self.bytes.store(0, Ordering::Relaxed);
+        self.since.store(now + 1, Ordering::Relaxed);
+    }
+
+    fn end(&self) {
+        self.since.store(0, Ordering::Relaxed);
+    }
+
+    fn is_on(&self) -> bool {
+        self.since.load(Ordering::Relaxed) != 0
+    }
+
+    /// Whether enough has moved for time to count anew.
+    fn moved(&self, bytes: usize) -> bool {
+        self.bytes.fetch_add(bytes as u64, Ordering::Relaxed) + bytes as u64 >= HARDLY
+    }
+
+    fn is_slow(&self, now: u64) -> bool {
+        let since = self.since.load(Ordering::Relaxed).checked_sub(1);
+        since.is_some_and(|since| since + PATIENCE.as_millis() as u64 <= now)
+    }
+}
 
 #[derive(Debug)]
 struct Times {
@@ -86,7 +123,8 @@ impl Gauge {
             stuck_at: AtomicU64::new(0),
             offers: AtomicU32::new(0),
             taken_at: AtomicU64::new(0),
-            heard_at: AtomicU64::new(0),
+            takes: Pace::default(),
+            sends: Pace::default(),
             times: Mutex::new(times),
         })
     }
@@ -137,7 +175,9 @@ impl Gauge {
     /// request: who knows how much of it HTTP still has to skip.
     pub(super) fn body(&self, open: bool) {
         if open {
-            self.heard_at.store(self.now(), Ordering::Relaxed);
+            self.sends.begin(self.now());
+        } else {
+            self.sends.end();
         }
         self.body.store(open, Ordering::Release);
     }
@@ -158,7 +198,8 @@ impl Gauge {
     /// nor sends anything.
     pub(super) fn could_go(&self) -> bool {
         let now = Instant::now();
-        if self.stuck_since().is_some_and(|since| since + PATIENCE <= now) {
+        let stuck = self.stuck_since().is_some_and(|since| since + PATIENCE <= now);
+        if stuck || self.takes.is_slow(self.now()) {
             return true;
         }
         let times = self.times();
@@ -166,8 +207,8 @@ impl Gauge {
             let since = times.head_since.unwrap_or(times.idle_since);
             return !self.unflushed.load(Ordering::Acquire) && since + LEFT_ALONE <= now;
         }
-        let heard = self.born + Duration::from_millis(self.heard_at.load(Ordering::Relaxed));
-        !times.multiplexed && self.body.load(Ordering::Acquire) && heard + PATIENCE <= now
+        // The bodies of HTTP/2 are not told apart.
+        !times.multiplexed && self.sends.is_slow(self.now())
     }
 
     /// Since when an HTTP/1.1 connection has been between two requests, with nothing under way in either direction.
@@ -182,7 +223,7 @@ impl Gauge {
 
     /// Bytes of a head are there that were not seen to be some.
     pub(super) fn head_begun(&self) {
-        self.has_read();
+        self.has_read(0);
     }
 
     /// Whether a request is being answered.
@@ -199,10 +240,10 @@ impl Gauge {
         !self.spoke.load(Ordering::Relaxed)
     }
 
-    fn has_read(&self) {
+    fn has_read(&self, bytes: usize) {
         self.spoke.store(true, Ordering::Relaxed);
-        if self.body.load(Ordering::Relaxed) {
-            self.heard_at.store(self.now(), Ordering::Relaxed);
+        if self.sends.is_on() && self.sends.moved(bytes) {
+            self.sends.begin(self.now());
         }
         if self.is_idle() {
             let mut times = self.times();
@@ -219,6 +260,9 @@ impl Gauge {
     fn waits_to_write(&self) {
         if self.stuck_at.load(Ordering::Relaxed) == 0 {
             self.stuck_at.store(self.now() + 1, Ordering::Relaxed);
+            if !self.takes.is_on() {
+                self.takes.begin(self.now());
+            }
         }
     }
 
@@ -227,7 +271,10 @@ impl Gauge {
         u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX - 1)
     }
 
-    fn has_written(&self) {
+    fn has_written(&self, bytes: usize) {
+        if self.takes.is_on() && self.takes.moved(bytes) {
+            self.takes.end();
+        }
         if self.stuck_at.load(Ordering::Relaxed) != 0 {
             self.stuck_at.store(0, Ordering::Relaxed);
         }
@@ -329,7 +376,7 @@ impl<IO> Tracked<IO> {
     fn note_write(&self, polled: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         match &polled {
             Poll::Pending => self.gauge.waits_to_write(),
-            Poll::Ready(Ok(_)) => self.gauge.has_written(),
+            Poll::Ready(Ok(written)) => self.gauge.has_written(*written),
             Poll::Ready(Err(_)) => {}
         }
         polled
@@ -353,8 +400,9 @@ impl<IO: AsyncRead + Unpin> AsyncRead for Tracked<IO> {
         }
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.io).poll_read(context, buffer))?;
-        if buffer.filled().len() > before {
-            self.gauge.has_read();
+        let read = buffer.filled().len() - before;
+        if read > 0 {
+            self.gauge.has_read(read);
         }
         Poll::Ready(Ok(()))
     }
@@ -388,6 +436,7 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Tracked<IO> {
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(Pin::new(&mut self.io).poll_flush(context))?;
         // hyper flushes when all that it had was written.
+        self.gauge.takes.end();
         self.gauge.unflushed.store(false, Ordering::Release);
         Poll::Ready(Ok(()))
     }

@@ -38,9 +38,9 @@ async fn the_next_head_is_timed_from_its_first_byte() {
     let gauge = Gauge::new();
     drop(gauge.request(false));
     assert!(fine(after(&gauge, 70).await));
-    gauge.has_read();
+    gauge.has_read(1);
     assert!(fine(after(&gauge, 29).await));
-    gauge.has_read();
+    gauge.has_read(1);
     assert_eq!(after(&gauge, 1).await, Verdict::SlowHead);
 }
 
@@ -49,7 +49,7 @@ async fn a_client_that_still_reads_is_not_idle() {
     let gauge = Gauge::new();
     drop(gauge.request(false));
     advance(Duration::from_secs(60)).await;
-    gauge.has_written();
+    gauge.has_written(1);
     assert!(fine(after(&gauge, 60).await));
     assert_eq!(after(&gauge, 15).await, Verdict::Idle);
 }
@@ -60,7 +60,7 @@ async fn a_client_that_reads_nothing_is_stuck_though_a_request_is_in_flight() {
     let _request = gauge.request(false);
     gauge.waits_to_write();
     advance(Duration::from_secs(60)).await;
-    gauge.has_written();
+    gauge.has_written(1);
     gauge.waits_to_write();
     advance(Duration::from_secs(60)).await;
     gauge.waits_to_write();
@@ -96,14 +96,17 @@ async fn who_can_make_room() {
     gauge.waits_to_write();
     advance(PATIENCE).await;
     assert!(gauge.could_go(), "it takes nothing");
-    gauge.has_written();
+    gauge.has_written(1);
+    assert!(gauge.could_go(), "it takes hardly anything");
+    gauge.has_written(5000);
     gauge.body(true);
     advance(PATIENCE / 2).await;
-    gauge.has_read();
+    gauge.has_read(5000);
     advance(PATIENCE / 2).await;
     assert!(!gauge.could_go());
+    gauge.has_read(1);
     advance(PATIENCE / 2).await;
-    assert!(gauge.could_go(), "it sends nothing");
+    assert!(gauge.could_go(), "it sends hardly anything");
     gauge.body(false);
     drop(request);
     gauge.unflushed.store(true, Ordering::Release);
@@ -115,7 +118,7 @@ async fn who_can_make_room() {
 async fn frames_between_http2_requests_are_no_heads() {
     let gauge = Gauge::new();
     drop(gauge.request(true));
-    gauge.has_read();
+    gauge.has_read(1);
     assert!(fine(after(&gauge, 74).await));
     assert_eq!(after(&gauge, 1).await, Verdict::Idle);
 }
@@ -125,7 +128,7 @@ async fn silence_is_between_requests_only() {
     let gauge = Gauge::new();
     let begun = Instant::now();
     assert_eq!(gauge.silent_since(), Some(begun));
-    gauge.has_read();
+    gauge.has_read(1);
     assert_eq!(gauge.silent_since(), None, "a head has begun");
     let request = gauge.request(false);
     gauge.body(true);
