@@ -67,6 +67,7 @@ async fn stalled_handshakes_and_heads_make_room_as_well() {
     safe.write_all(ASK).await.unwrap();
     answer_of(&mut safe, "hello").await;
     assert!(begun.elapsed() < Duration::from_secs(8), "long before the limits of heads and handshakes");
+    drop(held);
     plain.stop().await;
     secure.stop().await;
 }
@@ -97,7 +98,9 @@ async fn an_http2_client_that_opens_no_window_is_cut() {
     let connection = tokio::spawn(connection);
     let request = Request::get(format!("http://{}/", server.address)).body(()).unwrap();
     let (answer, _) = send.send_request(request, true).unwrap();
-    assert_eq!(answer.await.unwrap().status(), StatusCode::OK);
+    // Kept: who lets go of an answer gives its stream up.
+    let answer = answer.await.unwrap();
+    assert_eq!(answer.status(), StatusCode::OK);
     let _ = timeout(SOON, connection).await.expect("the connection ends");
     assert_eq!(server.stats.cuts(Cut::Write), 1);
     server.stop().await;
