@@ -42,10 +42,6 @@ impl Outgoing {
         if method == Method::CONNECT {
             return Err(Refusal(StatusCode::METHOD_NOT_ALLOWED, "This proxy makes no tunnels.\n"));
         }
-        if headers::is_coded(&headers) {
-            let why = "This proxy knows no transfer coding but chunked.\n";
-            return Err(Refusal(StatusCode::NOT_IMPLEMENTED, why));
-        }
         if headers::hops(&headers) > MOST_HOPS {
             return Err(Refusal(StatusCode::LOOP_DETECTED, "This request came through too many proxies.\n"));
         }
@@ -165,7 +161,6 @@ fn host(uri: &Uri, version: Version, headers: &HeaderMap) -> Result<Option<Autho
         (Some(authority), _) => authority.clone(),
         (None, Some(host)) => Authority::try_from(host.as_bytes())
             .map_err(|_| bad("The Host header is no name or address with an optional port.\n"))?,
-        (None, None) if version == Version::HTTP_11 => return Err(bad("The Host header is missing.\n")),
         (None, None) => return Ok(None),
     };
     if authority.as_str().contains('@') {

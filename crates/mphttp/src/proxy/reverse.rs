@@ -29,7 +29,7 @@ use super::{
 use crate::{
     Body, BoxError, Error,
     proxy_protocol::Header,
-    server::{Peer, RequestBody},
+    server::{Peer, RequestBody, is_coded},
 };
 
 /// How often one request may meet a kept connection that its upstream has closed.
@@ -189,7 +189,7 @@ impl ReverseProxy {
         progress.touch();
         let sending = upstream.pool.send(lease, request);
         let Unanswered { mut error, begun } = match within(sending, progress, settings.head).await {
-            Ok(Ok(response)) if headers::is_coded(response.headers()) => {
+            Ok(Ok(response)) if is_coded(response.headers()) => {
                 let why = "its answer is in a transfer coding beside chunked";
                 return Attempt::Over(Failure::Broken(why.into()));
             }

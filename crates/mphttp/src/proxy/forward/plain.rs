@@ -25,7 +25,8 @@ use tower_service::Service;
 
 use super::{
     super::{
-        headers::{is_coded, is_last_hop, via},
+        body::FailsLate,
+        headers::{chunk_unsized, is_last_hop, via},
         traffic::{Stage, Traffic},
     },
     answers, headers,
@@ -38,7 +39,7 @@ use crate::{
         receive::{Limits, Received},
     },
     connector::{ConnectorStream, host_and_port},
-    server::RequestBody,
+    server::{RequestBody, is_coded},
 };
 
 /// The largest head of a response: hyper's own least, and far above what servers send.
@@ -155,9 +156,6 @@ fn outgoing(request: Request<RequestBody>) -> Outgoing {
     }
     if scheme != Scheme::HTTP {
         return Err(Box::new(answers::text(StatusCode::NOT_IMPLEMENTED, answers::ONLY_HTTP)));
-    }
-    if is_coded(&head.headers) {
-        return Err(Box::new(answers::text(StatusCode::NOT_IMPLEMENTED, answers::CODED)));
     }
     hop_count(&head.method, &mut head.headers)?;
     let bad = || Box::new(answers::text(StatusCode::BAD_REQUEST, answers::BAD_TARGET));
