@@ -4,13 +4,13 @@ use http::{
     HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version,
     header::{CONNECTION, CONTENT_LENGTH, HOST, TE, UPGRADE, USER_AGENT},
     request::Parts,
-    uri::{Authority, PathAndQuery},
+    uri::{Authority, PathAndQuery, Scheme},
 };
 use http_body::Body as _;
 
 use super::{
     body::Upload,
-    headers::{self, Origin},
+    headers::{self, Origin, chunk_unsized},
     settings::{HostHeader, Settings},
     upstream::Upstream,
 };
@@ -44,6 +44,9 @@ impl Outgoing {
         }
         if headers::hops(&headers) > MOST_HOPS {
             return Err(Refusal(StatusCode::LOOP_DETECTED, "This request came through too many proxies.\n"));
+        }
+        if uri.scheme().is_some_and(|scheme| *scheme != Scheme::HTTP && *scheme != Scheme::HTTPS) {
+            return Err(Refusal(StatusCode::BAD_REQUEST, "This proxy hands on http and https URLs only.\n"));
         }
         count_forwards(&method, &mut headers)?;
         let host = host(&uri, version, &headers)?;
@@ -119,6 +122,7 @@ impl Outgoing {
             uri = uri.scheme(upstream.scheme.clone()).authority(host.clone());
         } else {
             headers.insert(HOST, HeaderValue::from_str(host.as_str())?);
+            chunk_unsized(&mut headers, &self.method, &body);
             let connection = match (&self.upgrade, self.trailers) {
                 (Some(_), true) => Some("upgrade, te"),
                 (Some(_), false) => Some("upgrade"),

@@ -194,6 +194,7 @@ fn outgoing(request: Request<RequestBody>) -> Outgoing {
 /// Heeds `Max-Forwards` (RFC 9110 section 7.6.2), and refuses TRACE, which shows scripts what they must not see.
 fn hop_count(method: &Method, headers: &mut HeaderMap) -> Result<(), Box<Response<Body>>> {
     if method == Method::TRACE {
+    chunk_unsized(&mut head.headers, &head.method, &body);
         return Err(Box::new(answers::text(StatusCode::METHOD_NOT_ALLOWED, answers::NO_TRACE)));
     }
     if method == Method::OPTIONS && is_last_hop(headers) {
