@@ -18,7 +18,7 @@ use mptcp_socket::Protocol;
 use tokio::time::{Instant, timeout_at};
 
 use super::{
-    body::{Download, Progress, Upload},
+    body::{Download, FailsLate, Progress, Upload},
     headers,
     outgoing::{Outgoing, Refusal},
     pool::{Held, Unanswered, Want},
@@ -241,8 +241,10 @@ impl ReverseProxy {
         *response.version_mut() = Version::HTTP_11;
         if !switching {
             let held = response.extensions_mut().remove::<Held>();
-            return response
-                .map(|body| Body::new(Download::new(body, settings.idle, progress, in_flight, held)));
+            return response.map(|body| {
+                let body = Download::new(body, settings.idle, progress, in_flight, held);
+                Body::new(FailsLate::new(body))
+            });
         }
         let (Some(client), Some(protocol), Some(offer)) = (on_upgrade, protocol, &outgoing.upgrade) else {
             return self.failed(&Failure::Broken("it switched protocols unasked".into()));

@@ -2,7 +2,7 @@
 
 use http::{
     HeaderValue, Response, StatusCode,
-    header::{ALLOW, CONTENT_TYPE, PROXY_AUTHENTICATE},
+    header::{ALLOW, CONNECTION, CONTENT_TYPE, PROXY_AUTHENTICATE},
 };
 
 use crate::{Body, Error};
@@ -43,6 +43,13 @@ pub(super) fn text(status: StatusCode, text: impl Into<Body>) -> Response<Body> 
         headers.append(PROXY_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"mphttp\""));
         headers.append(PROXY_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"mphttp\""));
     }
+    response
+}
+
+/// The client's body broke off. What follows on its connection may be anything.
+pub(super) fn broken_request() -> Response<Body> {
+    let mut response = text(StatusCode::BAD_REQUEST, BROKE_OFF);
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     response
 }
 

@@ -125,12 +125,18 @@ impl Pools {
         };
         match result {
             Ok(response) => incoming(response, host, idle),
+            Err(error) if of_the_client(&error) => answers::broken_request(),
             Err(error) => match classify::find::<Error>(&error) {
                 Some(ours) => answers::failure(ours),
                 None => answers::failure(&classify::of_request(error, &host, HEAD)),
             },
         }
     }
+}
+
+/// Whether it was the request's own body that failed: nothing that the server could be blamed for.
+fn of_the_client(error: &legacy::Error) -> bool {
+    classify::find::<hyper::Error>(error).is_some_and(hyper::Error::is_user)
 }
 
 /// NTLM and Negotiate log in a connection, not a request (RFC 4559 section 6).
@@ -188,13 +194,13 @@ fn outgoing(request: Request<RequestBody>) -> Outgoing {
         frame
     });
     let body = if empty { Body::empty() } else { Body::new(body) };
+    chunk_unsized(&mut head.headers, &head.method, &body);
     Ok((Request::from_parts(head, body), traffic))
 }
 
 /// Heeds `Max-Forwards` (RFC 9110 section 7.6.2), and refuses TRACE, which shows scripts what they must not see.
 fn hop_count(method: &Method, headers: &mut HeaderMap) -> Result<(), Box<Response<Body>>> {
     if method == Method::TRACE {
-    chunk_unsized(&mut head.headers, &head.method, &body);
         return Err(Box::new(answers::text(StatusCode::METHOD_NOT_ALLOWED, answers::NO_TRACE)));
     }
     if method == Method::OPTIONS && is_last_hop(headers) {
@@ -225,7 +231,7 @@ fn incoming(response: Response<Incoming>, host: Arc<str>, idle: Duration) -> Res
     let body = if body.is_end_stream() {
         Body::empty()
     } else {
-        Body::new(Received::new(body, host, Limits { read: Some(idle), total: None }))
+        Body::new(FailsLate::new(Received::new(body, host, Limits { read: Some(idle), total: None })))
     };
     Response::from_parts(head, body)
 }
