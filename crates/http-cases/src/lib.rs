@@ -6,6 +6,8 @@
 
 use std::fmt::Write as _;
 
+pub mod answer;
+pub mod file;
 pub mod request;
 pub mod script;
 
@@ -36,7 +38,7 @@ pub struct Row {
 /// Every table there is.
 #[must_use]
 pub fn tables() -> Vec<Table> {
-    vec![request::table()]
+    vec![request::table(), answer::table(), file::table()]
 }
 
 /// The list as `docs/http-cases.md` has it.
