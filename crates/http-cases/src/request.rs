@@ -22,6 +22,8 @@ pub struct Request {
     pub source: &'static str,
     /// What the client sends, as a [script](crate::script).
     pub send: &'static str,
+    /// Whether it is to arrive in one piece: a server may close where a body that it does not want has not come yet.
+    pub together: bool,
     /// To `Server`, with `Files` and, at `/echo`, a handler that answers with what it got.
     pub server: Expect,
     /// Through `mphttp proxy --to`.
@@ -83,7 +85,7 @@ use echo;
 
 /// The same wherever it runs.
 const fn all(name: &'static str, source: &'static str, send: &'static str, expect: Expect) -> Request {
-    Request { name, source, send, server: expect, proxy: expect, forward: Some(expect) }
+    Request { name, source, send, together: false, server: expect, proxy: expect, forward: Some(expect) }
 }
 
 /// Refused everywhere.

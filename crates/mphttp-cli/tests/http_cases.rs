@@ -28,6 +28,7 @@ use std::{
 
 use libtest_mimic::{Arguments, Trial};
 use places::Proxied;
+use requests::Pieces;
 
 /// Started by the first case that needs it.
 type Place = Arc<LazyLock<Mutex<Proxied>>>;
@@ -40,13 +41,23 @@ fn main() -> ExitCode {
     let forward: Place = Arc::new(LazyLock::new(|| Mutex::new(Proxied::forward())));
     let mut trials = Vec::new();
     for case in http_cases::request::cases() {
-        let server = Arc::clone(&server);
-        trials.push(trial("server", case.name, move || requests::direct(case, **server)));
-        let place = Arc::clone(&reverse);
-        trials.push(trial("proxy", case.name, move || requests::proxied(case, &case.proxy, &place)));
+        for (pieces, note) in [(Pieces::Large, ""), (Pieces::Bytes, ", byte by byte")] {
+            if !requests::goes_in(case, pieces) {
+                continue;
+            }
+            let server = Arc::clone(&server);
+            let title = format!("server{note}");
+            trials.push(trial(&title, case.name, move || requests::direct(case, **server, pieces)));
+            let place = Arc::clone(&reverse);
+            let title = format!("proxy{note}");
+            let run = move || requests::proxied(case, &case.proxy, &place, pieces);
+            trials.push(trial(&title, case.name, run));
+        }
         if let Some(expect) = &case.forward {
             let place = Arc::clone(&forward);
-            trials.push(trial("forward", case.name, move || requests::proxied(case, expect, &place)));
+            trials.push(trial("forward", case.name, move || {
+                requests::proxied(case, expect, &place, Pieces::Large)
+            }));
         }
     }
     for case in http_cases::answer::cases() {

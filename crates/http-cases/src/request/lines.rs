@@ -40,7 +40,7 @@ pub(super) const CASES: &[Request] = &[
     refused("a bare CR at the end of a value", BARE_CR, fields!("X-Odd: b\r")),
     refused("a bare CR before a name", BARE_CR, fields!("\rX-Odd: b")),
     refused("a bare CR in the request line", BARE_CR, "GET {site}/echo\rHTTP/1.1\r\nHost: {host}\r\n\r\n"),
-    refused("every line ends with CR", BARE_CR, "GET {site}/echo HTTP/1.1\rHost: {host}\r\r{end}"),
+    refused("every line ends with CR", BARE_CR, "GET {site}/echo HTTP/1.1\rHost: {host}\r\r\r\n\r\n"),
     refused("a folded line, by a space", FOLD, fields!("X-Odd: b\r\n c")),
     refused("a folded line, by a tab", FOLD, fields!("X-Odd: b\r\n\tc")),
     refused("a folded line that looks like a length", FOLD, fields!("X-Odd: b\r\n Content-Length: 5")),

@@ -95,6 +95,18 @@ pub(super) const CASES: &[Request] = &[
         kept(&["HEAD 200", "200 GET /echo/2"], &["HEAD /echo = abc", "GET /echo/2"]),
     ),
     all(
+        "204, for which a handler has a body",
+        "RFC 9110 section 15.3.5",
+        concat!(get!("/echo/204"), get!("/echo/2")),
+        kept(&["204", "200 GET /echo/2"], &["GET /echo/204", "GET /echo/2"]),
+    ),
+    all(
+        "304, for which a handler has a body",
+        "RFC 9110 section 15.4.5",
+        concat!(get!("/echo/304"), get!("/echo/2")),
+        kept(&["304", "200 GET /echo/2"], &["GET /echo/304", "GET /echo/2"]),
+    ),
+    all(
         "DELETE with a body",
         "RFC 9110 section 9.3.5",
         echo!("DELETE", "Content-Length: 5\r\n\r\nhello"),
@@ -107,6 +119,7 @@ pub(super) const CASES: &[Request] = &[
         kept(&["200 OPTIONS /echo = hello"], &["OPTIONS /echo = hello"]),
     ),
     Request {
+        together: true,
         server: kept(&["200 0123456789", "200 0123456789"], &[]),
         ..all(
             "a body that files don't read, and a request behind it",
@@ -119,6 +132,7 @@ pub(super) const CASES: &[Request] = &[
         )
     },
     Request {
+        together: true,
         server: kept(&["405", "200 GET /echo/2"], &[]),
         ..all(
             "a body that is refused, and a request behind it",
@@ -134,6 +148,7 @@ pub(super) const CASES: &[Request] = &[
         )
     },
     Request {
+        together: true,
         server: closed(&["405"], &[]),
         proxy: closed(&["400"], &[]),
         forward: Some(closed(&["400"], &[])),

@@ -82,6 +82,14 @@ fn short(method: &str, target: &str, body: &Message, host: Option<&str>) -> Stri
     text
 }
 
+/// The status that a target asks for: `/echo/204`, `/echo/205`, `/echo/304`.
+fn status(target: &str) -> u16 {
+    match target.strip_prefix("/echo/").and_then(|code| code.parse().ok()) {
+        Some(status @ (204 | 205 | 304)) => status,
+        _ => 200,
+    }
+}
+
 /// A directory of files as the cases know it.
 pub fn site() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
@@ -140,7 +148,10 @@ async fn echo(request: Request<RequestBody>) -> Response<Body> {
             }
         }
     }
-    Response::new(Body::from(short(&method, &target, &message, None)))
+    let mut response = Response::new(Body::from(short(&method, &target, &message, None)));
+    // With a body, whatever the status makes of it.
+    *response.status_mut() = http::StatusCode::from_u16(status(&target)).unwrap();
+    response
 }
 
 /// What the server behind a proxy does with requests for `/case`: everything else it answers with what was asked.
@@ -231,7 +242,11 @@ impl Behind {
             }
             // Which connection a request came on tells whether the one before left it usable.
             let body = if target == "/next" { format!("{number}") } else { seen };
-            let mut answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
+            let status = status(target);
+            let body = if status == 200 { body } else { String::new() };
+            let length =
+                if status == 204 { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
+            let mut answer = format!("HTTP/1.1 {status} Status\r\n{length}\r\n");
             if method != "HEAD" {
                 answer += &body;
             }

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::Mutex};
 
 use http_cases::{
     request::{Expect, Request, Then},
-    script,
+    script::{self, Step},
 };
 
 use super::{
@@ -12,17 +12,38 @@ use super::{
     wire::{Message, Trouble, Wire},
 };
 
+/// How a script's bytes go out.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Pieces {
+    /// In as few pieces as may be.
+    Large,
+    /// Byte by byte: what a request means is not for its segments to say.
+    Bytes,
+}
+
+/// More bytes than this are not sent one by one.
+const MOST_BYTES: usize = 600;
+
+/// Whether a case can be sent so.
+pub fn goes_in(case: &Request, pieces: Pieces) -> bool {
+    let length = |step: &Step| if let Step::Send(bytes) = step { bytes.len() } else { 0 };
+    let steps = script::steps(case.send, "", "").unwrap();
+    pieces == Pieces::Large || !case.together && steps.iter().map(length).sum::<usize>() <= MOST_BYTES
+}
+
 /// To a server.
-pub fn direct(case: &Request, server: SocketAddr) {
+pub fn direct(case: &Request, server: SocketAddr, pieces: Pieces) {
     let mut wire = connect(server);
+    wire.bytewise = pieces == Pieces::Bytes;
     exchange(case, &case.server, &mut wire, "", SITE);
 }
 
 /// Through a proxy, whose other connections must not suffer from it.
-pub fn proxied(case: &Request, expect: &Expect, place: &Mutex<Proxied>) {
+pub fn proxied(case: &Request, expect: &Expect, place: &Mutex<Proxied>, pieces: Pieces) {
     let place = lock(place);
     lock(&place.behind.seen).clear();
     let mut wire = connect(place.proxy.address());
+    wire.bytewise = pieces == Pieces::Bytes;
     exchange(case, expect, &mut wire, &place.site, &place.host);
     drop(wire);
     // What was left in a connection to the server behind would come before the next request on it.
@@ -59,7 +80,7 @@ fn exchange(case: &Request, expect: &Expect, wire: &mut Wire, site: &str, host: 
             }
             return;
         }
-        Then::Any => wire.play(&[script::Step::End], |_| ()),
+        Then::Any => wire.play(&[Step::End], |_| ()),
     }
     match wire.rest() {
         Ok(rest) => assert_eq!(rest, "", "more came than was expected"),

@@ -13,8 +13,10 @@ const MOST: usize = 4 << 20;
 
 /// A connection with what came on it and was not read yet.
 pub struct Wire {
-    pub stream: TcpStream,
+    stream: TcpStream,
     buffer: Vec<u8>,
+    /// Whether what is sent goes out byte by byte.
+    pub bytewise: bool,
 }
 
 /// Why there is no message.
@@ -92,7 +94,7 @@ fn wrong<T>(what: impl Into<String>) -> Result<T, Trouble> {
 
 impl Wire {
     pub fn new(stream: TcpStream) -> Self {
-        Self { stream, buffer: Vec::new() }
+        Self { stream, buffer: Vec::new(), bytewise: false }
     }
 
     /// More bytes; false at the end.
@@ -266,6 +268,9 @@ impl Wire {
         for step in steps {
             match step {
                 // The other side may have had enough: what it says then is read, and judged.
+                Step::Send(bytes) if self.bytewise => {
+                    drop(bytes.iter().try_for_each(|&byte| self.stream.write_all(&[byte])));
+                }
                 Step::Send(bytes) => drop(self.stream.write_all(bytes)),
                 Step::Read => read(self),
                 Step::End => drop(self.stream.shutdown(Shutdown::Write)),
