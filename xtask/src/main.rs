@@ -1,5 +1,6 @@
 //! `cargo xtask`: what CI and people run. `test` is everything that must hold, `lint` its quick part, `bench` the
-//! measurements. Kept free of the workspace's own crates, so that it builds in seconds and still runs when they don't.
+//! measurements, `cases` the list of HTTP cases. Kept free of the workspace's own crates (but for that list, which is data), so that it
+//! builds in seconds and still runs when they don't.
 
 use std::process::ExitCode;
 
@@ -7,6 +8,7 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 mod bench;
+mod cases;
 mod command;
 mod package;
 mod pool;
@@ -34,6 +36,8 @@ enum Verb {
     Static,
     /// Measure against peers in the same run, and write tables
     Bench(bench::Args),
+    /// List the HTTP cases that the tests run, with their sources
+    Cases(cases::Args),
 }
 
 fn main() -> ExitCode {
@@ -52,6 +56,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Verb::Deb => package::deb(),
         Verb::Static => package::linked_statically(),
         Verb::Bench(args) => bench::run(&args),
+        Verb::Cases(args) => cases::run(&args),
         Verb::Lint => test::run(&test::Args::lint()),
     }
 }
