@@ -25,7 +25,7 @@ use tower_service::Service;
 
 use super::{
     super::{
-        headers::{is_coded, is_last_hop, via},
+        headers::{is_coded, is_last_hop, join_cookies, via},
         traffic::{Stage, Traffic},
     },
     answers, headers,
@@ -176,7 +176,7 @@ fn outgoing(request: Request<RequestBody>) -> Outgoing {
         .build()
         .map_err(|_| bad())?;
     headers::strip(&mut head.headers);
-    headers::join_cookies(&mut head.headers);
+    join_cookies(&mut head.headers);
     via(&mut head.headers, head.version);
     head.headers.insert(HOST, host);
     head.version = Version::HTTP_11;
