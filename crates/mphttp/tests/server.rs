@@ -8,6 +8,8 @@
 
 #[path = "server/parking.rs"]
 mod parking;
+#[path = "server/streams.rs"]
+mod streams;
 #[path = "server/threads.rs"]
 mod threads;
 

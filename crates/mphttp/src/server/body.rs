@@ -124,6 +124,11 @@ impl<B> ResponseBody<B> {
     pub(super) fn own(text: &'static str, under_way: UnderWay) -> Self {
         Self { source: Source::Own { body: Full::from(text) }, under_way }
     }
+
+    /// Nothing of it.
+    pub(super) fn emptied(self) -> Self {
+        Self { source: Source::Own { body: Full::default() }, ..self }
+    }
 }
 
 impl<B> Body for ResponseBody<B>

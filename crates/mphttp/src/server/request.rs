@@ -86,6 +86,7 @@ where
             return Box::pin(refuse(request, under_way));
         }
         let tunnel = multiplexed && request.method() == Method::CONNECT;
+        let shape = Shape { no_body: multiplexed && request.method() == Method::HEAD };
         let mut request = request.map(|body| RequestBody::new(body, limit, &self.gauge));
         if let Some(watch) = self.watch.upgrade() {
             request.extensions_mut().insert(watch);
@@ -97,9 +98,9 @@ where
             // Within the async block, so that a panic of `call` itself is caught too.
             let handled = AssertUnwindSafe(async { shared.service.call(request).await }).catch_unwind().await;
             if exceeded.load(Ordering::Relaxed) {
-                return Ok(too_large(under_way));
+                return Ok(shape.of(too_large(under_way)));
             }
-            Ok(match handled {
+            let answer = match handled {
                 Ok(Ok(response)) => {
                     under_way.answered(response.status());
                     if tunnel && response.status().is_success() {
@@ -115,10 +116,36 @@ where
                     tracing::error!(message = panic_text(&*panic), "the handler panicked");
                     failed(under_way)
                 }
-            })
+            };
+            Ok(shape.of(answer))
         };
         // Two futures of different size, so that who has nobody listening doesn't carry a span along.
         if span.is_disabled() { Box::pin(handling) } else { Box::pin(handling.instrument(span)) }
+    }
+}
+
+/// What HTTP/2 wants of an answer that hyper does not see to.
+#[derive(Clone, Copy)]
+struct Shape {
+    /// It is one to HEAD, and has no body (RFC 9110 section 9.3.2): hyper leaves it out in HTTP/1.1 alone.
+    no_body: bool,
+}
+
+impl Shape {
+    fn of<B>(self, response: Response<ResponseBody<B>>) -> Response<ResponseBody<B>>
+    where
+        B: Body<Data = Bytes>,
+        B::Error: Into<BoxError>,
+    {
+        if self.no_body {
+            let (mut parts, body) = response.into_parts();
+            // As hyper tells it in HTTP/1.1.
+            if let Some(length) = body.size_hint().exact().filter(|&length| length > 0) {
+                parts.headers.entry(header::CONTENT_LENGTH).or_insert(length.into());
+            }
+            return Response::from_parts(parts, body.emptied());
+        }
+        response
     }
 }
 
