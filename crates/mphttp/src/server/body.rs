@@ -15,7 +15,7 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use pin_project_lite::pin_project;
 
-use super::{gauge::Gauge, under_way::UnderWay};
+use super::{gauge::Gauge, streams, under_way::UnderWay};
 use crate::BoxError;
 
 /// The body of a request, as it arrives.
@@ -99,11 +99,17 @@ impl Body for RequestBody {
     }
 }
 
+/// What is given at a time where it is seen by the body whether the client takes it: the largest frame of HTTP/2 that every
+/// client takes (RFC 9113 section 6.5.2).
+const PIECE: usize = 1 << 14;
+
 pin_project! {
     /// The body of a response: the handler's or the server's own.
     pub(super) struct ResponseBody<B> {
         #[pin]
         source: Source<B>,
+        // What is left of a frame that is given in pieces.
+        rest: Option<Bytes>,
         under_way: UnderWay,
     }
 }
@@ -118,11 +124,16 @@ pin_project! {
 
 impl<B> ResponseBody<B> {
     pub(super) fn handler(body: B, under_way: UnderWay) -> Self {
-        Self { source: Source::Handler { body }, under_way }
+        Self { source: Source::Handler { body }, rest: None, under_way }
     }
 
     pub(super) fn own(text: &'static str, under_way: UnderWay) -> Self {
-        Self { source: Source::Own { body: Full::from(text) }, under_way }
+        Self { source: Source::Own { body: Full::from(text) }, rest: None, under_way }
+    }
+
+    /// Is given in pieces.
+    pub(super) fn in_pieces(self) -> Self {
+        Self { rest: Some(Bytes::new()), ..self }
     }
 
     /// Nothing of it.
@@ -143,23 +154,42 @@ where
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        match self.project().source.project() {
+        let this = self.project();
+        if let Some(rest) = this.rest.as_mut().filter(|rest| !rest.is_empty()) {
+            streams::asked(true);
+            let piece = rest.split_to(PIECE.min(rest.len()));
+            return Poll::Ready(Some(Ok(Frame::data(piece))));
+        }
+        let polled = match this.source.project() {
             SourceProjection::Handler { body } => {
                 body.poll_frame(context).map(|frame| frame.map(|frame| frame.map_err(Into::into)))
             }
             SourceProjection::Own { body } => {
                 body.poll_frame(context).map(|frame| frame.map(|frame| frame.map_err(Into::into)))
             }
+        };
+        streams::asked(polled.is_ready());
+        match (ready!(polled), this.rest) {
+            (Some(Ok(frame)), Some(rest)) if frame.data_ref().is_some_and(|data| data.len() > PIECE) => {
+                Poll::Ready(Some(Ok(frame.map_data(|mut data| {
+                    let piece = data.split_to(PIECE);
+                    *rest = data;
+                    piece
+                }))))
+            }
+            (frame, _) => Poll::Ready(frame),
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.source {
+        let ended = match &self.source {
             Source::Handler { body } => body.is_end_stream(),
             Source::Own { body } => body.is_end_stream(),
-        }
+        };
+        ended && self.rest.as_ref().is_none_or(Bytes::is_empty)
     }
 
+    /// As long as nothing was given, which is when it is asked for.
     fn size_hint(&self) -> SizeHint {
         match &self.source {
             Source::Handler { body } => body.size_hint(),

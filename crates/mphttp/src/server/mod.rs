@@ -36,6 +36,7 @@ mod proxied_tests;
 mod refused;
 mod request;
 mod stats;
+mod streams;
 mod under_way;
 mod workers;
 
@@ -157,7 +158,8 @@ impl Server {
     }
 
     /// How long a client may take nothing of what is to be sent to it, for lack of reading or of a working way; then its
-    /// connection is closed. Default: as long as TCP waits.
+    /// connection is closed. Where it gives one stream of HTTP/2 no room (RFC 9113 section 5.2) for 16 KiB in that time, that
+    /// stream is reset and the others go on. Default: as long as TCP waits.
     #[must_use]
     pub fn write_timeout(mut self, limit: Duration) -> Self {
         self.limits.write = Some(limit);

@@ -11,10 +11,10 @@ use hyper::{
     server::conn::{http1, http2},
     service::HttpService,
 };
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::rt::TokioTimer;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-use super::Limits;
+use super::{Limits, streams::Streams};
 use crate::BoxError;
 
 /// What a client of HTTP/2 begins with (RFC 9113 section 3.4).
@@ -27,12 +27,13 @@ const FIRST: usize = 1024;
 #[derive(Debug)]
 pub(super) struct Protocols {
     pub(super) http1: http1::Builder,
-    pub(super) http2: http2::Builder<TokioExecutor>,
+    pub(super) http2: http2::Builder<Streams>,
 }
 
 impl Protocols {
     pub(super) fn new(limits: &Limits) -> Self {
-        let (mut http1, mut http2) = (http1::Builder::new(), http2::Builder::new(TokioExecutor::new()));
+        let streams = Streams { limit: limits.write };
+        let (mut http1, mut http2) = (http1::Builder::new(), http2::Builder::new(streams));
         http1
             .timer(TokioTimer::new())
             // The gauge keeps this time: hyper's clock also runs while a kept-alive connection is idle.
@@ -77,7 +78,7 @@ where
     }
 }
 
-impl<IO, S, B> Machine for http2::Connection<IO, S, TokioExecutor>
+impl<IO, S, B> Machine for http2::Connection<IO, S, Streams>
 where
     S: hyper::service::Service<Request<Incoming>, Response = Response<B>>,
     S::Future: Send + 'static,

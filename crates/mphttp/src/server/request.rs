@@ -86,7 +86,10 @@ where
             return Box::pin(refuse(request, under_way));
         }
         let tunnel = multiplexed && request.method() == Method::CONNECT;
-        let shape = Shape { no_body: multiplexed && request.method() == Method::HEAD };
+        let shape = Shape {
+            no_body: multiplexed && request.method() == Method::HEAD,
+            pieces: multiplexed && self.shared.limits.write.is_some(),
+        };
         let mut request = request.map(|body| RequestBody::new(body, limit, &self.gauge));
         if let Some(watch) = self.watch.upgrade() {
             request.extensions_mut().insert(watch);
@@ -129,6 +132,8 @@ where
 struct Shape {
     /// It is one to HEAD, and has no body (RFC 9110 section 9.3.2): hyper leaves it out in HTTP/1.1 alone.
     no_body: bool,
+    /// Whether it is taken is seen by what is asked of it.
+    pieces: bool,
 }
 
 impl Shape {
@@ -145,7 +150,7 @@ impl Shape {
             }
             return Response::from_parts(parts, body.emptied());
         }
-        response
+        if self.pieces { response.map(ResponseBody::in_pieces) } else { response }
     }
 }
 
