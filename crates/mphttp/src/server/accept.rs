@@ -12,8 +12,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use mptcp_socket::{EagerListener, EagerStream};
 use tokio::{
-    net::{TcpListener, TcpStream},
     select,
     sync::{OwnedSemaphorePermit, Semaphore},
     time::sleep,
@@ -90,11 +90,11 @@ impl Drop for Ready<'_> {
 
 /// Hands each connection, with its slot, to `serve`, until `shutdown` completes or the listener breaks.
 pub(super) async fn run(
-    listener: &TcpListener,
+    listener: &EagerListener,
     slots: &Slots,
     stats: &Stats,
     mut shutdown: Pin<&mut impl Future<Output = ()>>,
-    mut serve: impl FnMut(TcpStream, SocketAddr, OwnedSemaphorePermit),
+    mut serve: impl FnMut(EagerStream, SocketAddr, OwnedSemaphorePermit),
 ) -> io::Result<()> {
     let mut wait = None;
     loop {

@@ -1,6 +1,7 @@
 //! The life of one connection: socket, TLS, HTTP, and the limits that end it.
 
 use std::{
+    io,
     net::SocketAddr,
     pin::{Pin, pin},
     sync::Arc,
@@ -12,10 +13,10 @@ use http::{Request, Response};
 use hyper::service::Service;
 use hyper_util::rt::TokioIo;
 use ipnet::IpNet;
-use mptcp_socket::{Accepts, Protocol, Spoken, Watched, WeakWatch};
+use mptcp_socket::{Accepts, EagerStream, Protocol, Spoken, Watched, WeakWatch};
+use socket2::SockRef;
 use tokio::{
     io::AsyncWriteExt,
-    net::TcpStream,
     select,
     sync::{OwnedSemaphorePermit, watch},
     time::{Instant, sleep_until, timeout},
@@ -25,7 +26,7 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use super::{
     Limits,
     body::RequestBody,
-    gauge::{Gauge, Tracked, Verdict},
+    gauge::{Gauge, Verdict},
     handshake,
     open::Registry,
     parking::{self, Close, Lively, Parkable, SILENCE},
@@ -33,6 +34,7 @@ use super::{
     refused::{Refused, Told},
     request::{ForConnection, Peer},
     stats::Stats,
+    tracked::Tracked,
 };
 use crate::{
     BoxError,
@@ -47,6 +49,8 @@ const FAREWELL: Duration = Duration::from_secs(5);
 pub(super) struct Shared<S> {
     pub(super) service: S,
     pub(super) accepts: Accepts,
+    /// Where all connections arrive, if it is one address.
+    pub(super) local: Option<SocketAddr>,
     pub(super) acceptor: Option<TlsAcceptor>,
     pub(super) protocols: Protocols,
     /// Whether connections have `TCP_NODELAY` from their listener.
@@ -72,7 +76,7 @@ struct Held<IO, S> {
 /// Serves one connection to its end. The future is small, since it is what a parked connection costs: what is needed only
 /// while something happens lies in boxes.
 pub(super) async fn serve<S, B>(
-    stream: TcpStream,
+    stream: EagerStream,
     remote: SocketAddr,
     shared: Arc<Shared<S>>,
     slot: OwnedSemaphorePermit,
@@ -103,7 +107,7 @@ pub(super) async fn serve<S, B>(
 
 /// A connection of which is known what it speaks.
 struct Begun {
-    stream: Watched<TcpStream>,
+    stream: Watched<EagerStream>,
     watch: WeakWatch,
     peer: Peer,
     /// Its own ends, whoever it is proxied for.
@@ -114,15 +118,15 @@ struct Begun {
 
 /// Learns what an accepted connection is; `None` if it is not to be served.
 fn begin<S>(
-    stream: TcpStream,
+    stream: EagerStream,
     remote: SocketAddr,
     shared: &Shared<S>,
     note: impl FnOnce(Spoken),
 ) -> Option<Begun> {
-    let local = stream.local_addr().ok()?;
+    let local = shared.local.map_or_else(|| stream.local_addr().ok(), Some)?;
     if !shared.nodelay {
         // Best effort: a connection without it works, only with more delay.
-        let _ = stream.set_nodelay(true);
+        let _ = SockRef::from(&stream).set_tcp_nodelay(true);
     }
     let _ = shared.accepts.set_options(&stream);
     let origin = shared.accepts.origin(&stream);
@@ -177,7 +181,7 @@ fn hold<S>(
     begun: Begun,
     shared: Arc<Shared<S>>,
     slot: OwnedSemaphorePermit,
-) -> Box<Held<Watched<TcpStream>, S>> {
+) -> Box<Held<Watched<EagerStream>, S>> {
     let Begun { stream, watch, peer, ends, spoken, gauge } = begun;
     let entry = Registry::enter(&shared.stats, peer, ends, spoken, &watch);
     let record = entry.as_ref().map(|entry| Arc::clone(entry.record()));
@@ -189,8 +193,8 @@ fn hold<S>(
 
 /// Shakes hands.
 async fn greet<S>(
-    held: Box<Held<Watched<TcpStream>, S>>,
-) -> Option<Box<Held<Box<TlsStream<Watched<TcpStream>>>, S>>> {
+    held: Box<Held<Watched<EagerStream>, S>>,
+) -> Option<Box<Held<Box<TlsStream<Watched<EagerStream>>>, S>>> {
     let Held { io, service, mut stopping, http1 } = *held;
     let shared = Arc::clone(&service.shared);
     let acceptor = shared.acceptor.as_ref()?;
@@ -235,17 +239,21 @@ where
 {
     loop {
         let Held { io, service, stopping, .. } = &mut *held;
-        if io.is_drained()
-            && let Err(close) =
-                parking::park(io.get_ref(), io.gauge(), &service.shared.limits, stopping).await
-        {
-            return Box::pin(end(held, close)).await;
+        match parking::park(io, &service.gauge, &service.shared.limits, stopping).await {
+            Ok(Ok(true)) => {}
+            Ok(Ok(false)) => return,
+            Ok(Err(error)) => return broken(&service.peer, &error),
+            Err(close) => return Box::pin(end(held, close)).await,
         }
         match Box::pin(drive(held)).await {
             Some(again) => held = again,
             None => return,
         }
     }
+}
+
+fn broken(peer: &Peer, error: &io::Error) {
+    tracing::debug!(remote = %peer.remote, %error, "the connection ended with an error");
 }
 
 /// Closes a connection that has nothing under way.
@@ -273,14 +281,10 @@ where
     let mut http2 = false;
     if !held.http1 {
         let Held { io, service, stopping, .. } = &mut *held;
-        let told = parking::within(&service.gauge, &shared.limits, stopping, protocol::tell(io)).await;
-        match told {
-            Ok(Ok((preface, first))) => {
-                http2 = preface;
-                io.unread(first);
-            }
+        match parking::within(&service.gauge, &shared.limits, stopping, protocol::is_http2(io)).await {
+            Ok(Ok(preface)) => http2 = preface,
             Ok(Err(error)) => {
-                tracing::debug!(remote = %service.peer.remote, %error, "the connection ended with an error");
+                broken(&service.peer, &error);
                 return None;
             }
             Err(close) => {

@@ -1,25 +1,14 @@
 //! Whether a connection is busy, idle, or dawdling over the head of a request: what its time limits are judged by.
 
 use std::{
-    future::Future,
-    io,
-    pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
-    task::{Context, Poll, ready},
     time::Duration,
 };
 
-use bytes::Bytes;
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    sync::OwnedSemaphorePermit,
-    time::Instant,
-};
-
-use super::open::Entry;
+use tokio::time::Instant;
 
 /// The activity of one connection.
 #[derive(Debug)]
@@ -31,6 +20,8 @@ pub(super) struct Gauge {
     unflushed: AtomicBool,
     /// Whether more of a request's body may arrive.
     body: AtomicBool,
+    /// Whether the connection ends with the answer to the latest request.
+    last: AtomicBool,
     born: Instant,
     /// Since when the client takes nothing of what is to be sent, in milliseconds after `born`, and one more; 0 while it does.
     stuck_at: AtomicU64,
@@ -71,6 +62,7 @@ impl Gauge {
             spoke: AtomicBool::new(false),
             unflushed: AtomicBool::new(false),
             body: AtomicBool::new(false),
+            last: AtomicBool::new(false),
             born: now,
             stuck_at: AtomicU64::new(0),
             times: Mutex::new(times),
@@ -84,8 +76,9 @@ impl Gauge {
         (times.idle_since, times.head_since) = (now, Some(now));
     }
 
-    /// A request whose head has arrived; in flight until the guard is dropped.
-    pub(super) fn request(self: &Arc<Self>, multiplexed: bool) -> InFlight {
+    /// A request whose head has arrived; in flight until the guard is dropped. `last` if the connection ends with its answer.
+    pub(super) fn request(self: &Arc<Self>, multiplexed: bool, last: bool) -> InFlight {
+        self.last.store(last, Ordering::Release);
         self.in_flight.fetch_add(1, Ordering::AcqRel);
         let mut times = self.times();
         times.head_since = None;
@@ -140,6 +133,16 @@ impl Gauge {
         self.has_read();
     }
 
+    /// Whether what is still to be sent is the end of the last answer.
+    pub(super) fn ends(&self) -> bool {
+        self.last.load(Ordering::Acquire) && self.is_idle()
+    }
+
+    /// Something was written, or was to be: it may not have left yet.
+    pub(super) fn unflushed(&self, unflushed: bool) {
+        self.unflushed.store(unflushed, Ordering::Release);
+    }
+
     fn is_idle(&self) -> bool {
         self.in_flight.load(Ordering::Acquire) == 0
     }
@@ -149,7 +152,8 @@ impl Gauge {
         !self.spoke.load(Ordering::Relaxed)
     }
 
-    fn has_read(&self) {
+    /// Bytes have arrived.
+    pub(super) fn has_read(&self) {
         self.spoke.store(true, Ordering::Relaxed);
         if self.is_idle() {
             let mut times = self.times();
@@ -163,14 +167,15 @@ impl Gauge {
     }
 
     /// There is something to send, and the client has no room for it.
-    fn waits_to_write(&self) {
+    pub(super) fn waits_to_write(&self) {
         if self.stuck_at.load(Ordering::Relaxed) == 0 {
             let now = u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX - 1);
             self.stuck_at.store(now + 1, Ordering::Relaxed);
         }
     }
 
-    fn has_written(&self) {
+    /// The client has taken bytes.
+    pub(super) fn has_written(&self) {
         if self.stuck_at.load(Ordering::Relaxed) != 0 {
             self.stuck_at.store(0, Ordering::Relaxed);
         }
@@ -203,123 +208,6 @@ impl Drop for InFlight {
     }
 }
 
-/// The connection's bytes, seen by its gauge. Holds the connection's slot, also after an upgrade took it over.
-#[derive(Debug)]
-pub(super) struct Tracked<IO> {
-    // Declared, and so dropped, before the stream: its last look needs it.
-    _entry: Option<Entry>,
-    io: IO,
-    gauge: Arc<Gauge>,
-    /// Bytes that were read before and are to be read again.
-    again: Bytes,
-    _slot: OwnedSemaphorePermit,
-}
-
-impl<IO> Tracked<IO> {
-    pub(super) fn new(io: IO, gauge: Arc<Gauge>, slot: OwnedSemaphorePermit, entry: Option<Entry>) -> Self {
-        Self { _entry: entry, io, gauge, again: Bytes::new(), _slot: slot }
-    }
-
-    /// Puts what `make` makes of the stream in its place; the connection ends if that is nothing.
-    pub(super) async fn replace<New, F>(self, make: impl FnOnce(IO) -> F) -> Option<Tracked<New>>
-    where
-        F: Future<Output = Option<New>>,
-    {
-        let Self { _entry, io, gauge, again, _slot } = self;
-        let io = make(io).await?;
-        Some(Tracked { _entry, io, gauge, again, _slot })
-    }
-
-    pub(super) fn get_ref(&self) -> &IO {
-        &self.io
-    }
-
-    pub(super) fn gauge(&self) -> &Gauge {
-        &self.gauge
-    }
-
-    /// Gives bytes back that were read, before those that were given back already.
-    pub(super) fn unread(&mut self, bytes: Bytes) {
-        self.again = if self.again.is_empty() { bytes } else { [&*bytes, &*self.again].concat().into() };
-    }
-
-    /// Whether there is nothing to be read again.
-    pub(super) fn is_drained(&self) -> bool {
-        self.again.is_empty()
-    }
-
-    fn note_write(&self, polled: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        match &polled {
-            Poll::Pending => self.gauge.waits_to_write(),
-            Poll::Ready(Ok(_)) => self.gauge.has_written(),
-            Poll::Ready(Err(_)) => {}
-        }
-        polled
-    }
-}
-
-impl<IO: AsyncRead + Unpin> AsyncRead for Tracked<IO> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        if !self.again.is_empty() {
-            let length = self.again.len().min(buffer.remaining());
-            buffer.put_slice(&self.again.split_to(length));
-            if self.again.is_empty() {
-                // An empty part of them would keep them all.
-                self.again = Bytes::new();
-            }
-            return Poll::Ready(Ok(()));
-        }
-        let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.io).poll_read(context, buffer))?;
-        if buffer.filled().len() > before {
-            self.gauge.has_read();
-        }
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl<IO: AsyncWrite + Unpin> AsyncWrite for Tracked<IO> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        self.gauge.unflushed.store(true, Ordering::Release);
-        let polled = Pin::new(&mut self.io).poll_write(context, buffer);
-        self.note_write(polled)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffers: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        self.gauge.unflushed.store(true, Ordering::Release);
-        let polled = Pin::new(&mut self.io).poll_write_vectored(context, buffers);
-        self.note_write(polled)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(Pin::new(&mut self.io).poll_flush(context))?;
-        // hyper flushes when all that it had was written.
-        self.gauge.unflushed.store(false, Ordering::Release);
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.gauge.unflushed.store(true, Ordering::Release);
-        Pin::new(&mut self.io).poll_shutdown(context)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -348,7 +236,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_request_in_flight_has_all_the_time() {
         let gauge = Gauge::new();
-        let request = gauge.request(false);
+        let request = gauge.request(false, false);
         assert!(fine(after(&gauge, 3600).await));
         drop(request);
         assert!(fine(after(&gauge, 74).await));
@@ -358,7 +246,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_next_head_is_timed_from_its_first_byte() {
         let gauge = Gauge::new();
-        drop(gauge.request(false));
+        drop(gauge.request(false, false));
         assert!(fine(after(&gauge, 70).await));
         gauge.has_read();
         assert!(fine(after(&gauge, 29).await));
@@ -369,7 +257,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_client_that_still_reads_is_not_idle() {
         let gauge = Gauge::new();
-        drop(gauge.request(false));
+        drop(gauge.request(false, false));
         advance(Duration::from_secs(60)).await;
         gauge.has_written();
         assert!(fine(after(&gauge, 60).await));
@@ -379,7 +267,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_client_that_reads_nothing_is_stuck_though_a_request_is_in_flight() {
         let gauge = Gauge::new();
-        let _request = gauge.request(false);
+        let _request = gauge.request(false, false);
         gauge.waits_to_write();
         advance(Duration::from_secs(60)).await;
         gauge.has_written();
@@ -394,7 +282,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn frames_between_http2_requests_are_no_heads() {
         let gauge = Gauge::new();
-        drop(gauge.request(true));
+        drop(gauge.request(true, false));
         gauge.has_read();
         assert!(fine(after(&gauge, 74).await));
         assert_eq!(after(&gauge, 1).await, Verdict::Idle);
@@ -407,24 +295,35 @@ mod tests {
         assert_eq!(gauge.silent_since(), Some(begun));
         gauge.has_read();
         assert_eq!(gauge.silent_since(), None, "a head has begun");
-        let request = gauge.request(false);
+        let request = gauge.request(false, false);
         gauge.body(true);
         assert_eq!(gauge.silent_since(), None, "a request is under way");
         drop(request);
         assert_eq!(gauge.silent_since(), None, "its body is not read");
         gauge.body(false);
         assert_eq!(gauge.silent_since(), Some(begun));
-        gauge.unflushed.store(true, Ordering::Release);
+        gauge.unflushed(true);
         assert_eq!(gauge.silent_since(), None, "bytes have not left yet");
-        gauge.unflushed.store(false, Ordering::Release);
-        drop(gauge.request(true));
+        gauge.unflushed(false);
+        drop(gauge.request(true, false));
         assert_eq!(gauge.silent_since(), None, "HTTP/2 is never silent");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_end_is_what_follows_the_last_answer() {
+        let gauge = Gauge::new();
+        drop(gauge.request(false, false));
+        assert!(!gauge.ends());
+        let request = gauge.request(false, true);
+        assert!(!gauge.ends(), "its answer is not complete");
+        drop(request);
+        assert!(gauge.ends());
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_next_look_comes_before_any_deadline() {
         let gauge = Gauge::new();
-        drop(gauge.request(false));
+        drop(gauge.request(false, false));
         assert_eq!(gauge.judge(HEAD, IDLE, Some(STUCK)), Verdict::Fine(Instant::now() + HEAD));
     }
 }

@@ -37,6 +37,7 @@ mod refused;
 mod request;
 mod stats;
 mod streams;
+mod tracked;
 mod under_way;
 mod workers;
 
@@ -297,6 +298,7 @@ impl Server {
         let shared = Arc::new(Shared {
             service,
             accepts,
+            local: listening.local_addr().ok().filter(|local| !local.ip().is_unspecified()),
             acceptor: tls.map(|tls| tokio_rustls::TlsAcceptor::from(tls.config())),
             protocols: Protocols::new(&limits),
             // Linux hands this on to what is accepted, over TCP and MPTCP; others need not.

@@ -28,7 +28,7 @@ use super::{
     open::Record,
     under_way::UnderWay,
 };
-use crate::{BoxError, trace};
+use crate::{BoxError, proxy::has_token, trace};
 
 /// How much of a refused body is read before the answer, and for how long: closing with unread data would reset the
 /// connection, and the client might never see why.
@@ -78,7 +78,7 @@ where
             record.request();
         }
         let span = trace::of_server(&request, &self.peer, || self.watch.upgrade());
-        let in_flight = self.gauge.request(multiplexed);
+        let in_flight = self.gauge.request(multiplexed, is_last(&request));
         let mut under_way = UnderWay::new(in_flight, &self.shared.stats, request.method(), span.clone());
         let limit = self.shared.limits.body;
         if limit.is_some_and(|limit| request.body().size_hint().lower() > limit) {
@@ -151,6 +151,20 @@ impl Shape {
             return Response::from_parts(parts, body.emptied());
         }
         if self.pieces { response.map(ResponseBody::in_pieces) } else { response }
+    }
+}
+
+/// Whether the connection ends with the answer, by the words of the client (RFC 9112 section 9.3), and bytes of nothing else follow.
+fn is_last<B>(request: &Request<B>) -> bool {
+    let headers = request.headers();
+    if request.method() == Method::CONNECT || headers.contains_key(header::UPGRADE) {
+        return false;
+    }
+    let says = |word| has_token(headers, &header::CONNECTION, word);
+    match request.version() {
+        Version::HTTP_11 => says("close"),
+        Version::HTTP_10 => !says("keep-alive"),
+        _ => false,
     }
 }
 
