@@ -6,6 +6,8 @@
 
 use std::fmt::Write as _;
 
+pub mod answer;
+pub mod file;
 pub mod http2;
 pub mod request;
 pub mod script;
@@ -37,7 +39,7 @@ pub struct Row {
 /// Every table there is.
 #[must_use]
 pub fn tables() -> Vec<Table> {
-    let mut tables = vec![request::table()];
+    let mut tables = vec![request::table(), answer::table(), file::table()];
     tables.extend(http2::tables());
     tables
 }

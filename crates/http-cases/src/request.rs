@@ -3,6 +3,16 @@
 
 use crate::{Row, Table};
 
+mod chunks;
+mod codings;
+mod heads;
+mod hosts;
+mod lengths;
+mod lines;
+mod series;
+mod targets;
+mod upgrades;
+
 /// A case: what a client sends, and what it may lead to.
 #[derive(Clone, Copy, Debug)]
 pub struct Request {
@@ -44,22 +54,52 @@ pub enum Then {
 }
 
 /// Refused: 400, closed, and nothing reaches a server behind.
-pub const REFUSED: Expect = Expect { answers: &["400"], then: Then::Closed, upstream: &[] };
+pub const REFUSED: Expect = closed(&["400"], &[]);
 
 /// Every case.
 #[must_use]
 pub fn cases() -> impl Iterator<Item = &'static Request> {
-    [LENGTHS].into_iter().flatten()
+    let tables = [
+        lengths::CASES,
+        codings::CASES,
+        chunks::CASES,
+        lines::CASES,
+        heads::CASES,
+        series::CASES,
+        hosts::CASES,
+        targets::CASES,
+        upgrades::CASES,
+    ];
+    tables.into_iter().flatten()
 }
 
-const LENGTHS: &[Request] = &[Request {
-    name: "two lengths that differ",
-    source: "RFC 9112 section 6.3 item 5",
-    send: "POST {site}/echo HTTP/1.1\r\nHost: {host}\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello!",
-    server: REFUSED,
-    proxy: REFUSED,
-    forward: Some(REFUSED),
-}];
+/// The beginning of a request for `/echo`.
+macro_rules! echo {
+    ($method:literal, $($rest:literal),+) => {
+        concat!($method, " {site}/echo HTTP/1.1\r\nHost: {host}\r\n", $($rest),+)
+    };
+}
+use echo;
+
+/// The same wherever it runs.
+const fn all(name: &'static str, source: &'static str, send: &'static str, expect: Expect) -> Request {
+    Request { name, source, send, server: expect, proxy: expect, forward: Some(expect) }
+}
+
+/// Refused everywhere.
+const fn refused(name: &'static str, source: &'static str, send: &'static str) -> Request {
+    all(name, source, send, REFUSED)
+}
+
+/// Answered, and the connection goes on.
+const fn kept(answers: &'static [&'static str], upstream: &'static [&'static str]) -> Expect {
+    Expect { answers, then: Then::Kept, upstream }
+}
+
+/// Answered, and the connection closed.
+const fn closed(answers: &'static [&'static str], upstream: &'static [&'static str]) -> Expect {
+    Expect { answers, then: Then::Closed, upstream }
+}
 
 /// For the list.
 #[must_use]

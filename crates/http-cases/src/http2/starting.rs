@@ -60,7 +60,7 @@ pub(super) const CASES: &[Case] = &[
         "PRI as a method of HTTP/1.1",
         "RFC 9113 section 3.4",
         &[Bytes(b"PRI * HTTP/1.1\r\nHost: site.test\r\nConnection: close\r\n\r\n")],
-        &[Text("HTTP/1.1 200 ")],
+        &[Text("HTTP/1.1 400 ")],
     ),
     bare(
         "no preface, but frames",

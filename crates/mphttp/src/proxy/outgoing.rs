@@ -4,13 +4,13 @@ use http::{
     HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version,
     header::{CONNECTION, CONTENT_LENGTH, HOST, TE, UPGRADE, USER_AGENT},
     request::Parts,
-    uri::{Authority, PathAndQuery},
+    uri::{Authority, PathAndQuery, Scheme},
 };
 use http_body::Body as _;
 
 use super::{
     body::Upload,
-    headers::{self, Origin},
+    headers::{self, Origin, chunk_unsized},
     settings::{HostHeader, Settings},
     upstream::Upstream,
 };
@@ -42,12 +42,11 @@ impl Outgoing {
         if method == Method::CONNECT {
             return Err(Refusal(StatusCode::METHOD_NOT_ALLOWED, "This proxy makes no tunnels.\n"));
         }
-        if headers::is_coded(&headers) {
-            let why = "This proxy knows no transfer coding but chunked.\n";
-            return Err(Refusal(StatusCode::NOT_IMPLEMENTED, why));
-        }
         if headers::hops(&headers) > MOST_HOPS {
             return Err(Refusal(StatusCode::LOOP_DETECTED, "This request came through too many proxies.\n"));
+        }
+        if uri.scheme().is_some_and(|scheme| *scheme != Scheme::HTTP && *scheme != Scheme::HTTPS) {
+            return Err(Refusal(StatusCode::BAD_REQUEST, "This proxy hands on http and https URLs only.\n"));
         }
         count_forwards(&method, &mut headers)?;
         let host = host(&uri, version, &headers)?;
@@ -124,6 +123,7 @@ impl Outgoing {
             uri = uri.scheme(upstream.scheme.clone()).authority(host.clone());
         } else {
             headers.insert(HOST, HeaderValue::from_str(host.as_str())?);
+            chunk_unsized(&mut headers, &self.method, &body);
             let connection = match (&self.upgrade, self.trailers) {
                 (Some(_), true) => Some("upgrade, te"),
                 (Some(_), false) => Some("upgrade"),
@@ -166,7 +166,6 @@ fn host(uri: &Uri, version: Version, headers: &HeaderMap) -> Result<Option<Autho
         (Some(authority), _) => authority.clone(),
         (None, Some(host)) => Authority::try_from(host.as_bytes())
             .map_err(|_| bad("The Host header is no name or address with an optional port.\n"))?,
-        (None, None) if version == Version::HTTP_11 => return Err(bad("The Host header is missing.\n")),
         (None, None) => return Ok(None),
     };
     if authority.as_str().contains('@') {

@@ -23,6 +23,7 @@
 //! [`TowerToHyperService`](hyper_util::service::TowerToHyperService).
 
 mod accept;
+mod admit;
 mod body;
 pub mod check;
 mod connection;
@@ -51,6 +52,7 @@ use mptcp_socket::{Listen, Listening, Protocol};
 use socket2::SockRef;
 use tokio::sync::{Semaphore, watch};
 
+pub(crate) use admit::is_coded;
 pub use body::{BodyTooLarge, RequestBody};
 pub use hyper::service::service_fn;
 pub use open::{OpenConnection, PathCounts, Role};
@@ -261,8 +263,8 @@ impl Server {
         self
     }
 
-    /// Tells of requests that no handler will see, since they are no HTTP or have too long a head: for access logs. The
-    /// client has its answer then; HTTP/2 refuses streams by itself, of which nothing is told here.
+    /// Tells of requests that no handler will see, since they are no HTTP/1.1 or have too long a head: for access logs. The
+    /// client has its answer by then, or is about to get it; HTTP/2 refuses streams by itself, of which nothing is told here.
     #[must_use]
     pub fn on_refused(mut self, tell: impl Fn(&Refused) + Send + Sync + 'static) -> Self {
         self.told = Told::to(tell);

@@ -22,10 +22,12 @@ use tokio::time::timeout;
 use tracing::Instrument;
 
 use super::{
+    admit,
     body::{RequestBody, ResponseBody},
     connection::Shared,
     gauge::Gauge,
     open::Record,
+    refused::Refused,
     under_way::UnderWay,
 };
 use crate::{BoxError, proxy::has_token, trace};
@@ -80,10 +82,27 @@ where
         let span = trace::of_server(&request, &self.peer, || self.watch.upgrade());
         let in_flight = self.gauge.request(multiplexed, is_last(&request));
         let mut under_way = UnderWay::new(in_flight, &self.shared.stats, request.method(), span.clone());
+        if let Err((status, why)) = admit::admit(&request) {
+            self.gauge.body(true);
+            let (peer, watch) = (self.peer, self.watch.upgrade());
+            let shared = Arc::clone(&self.shared);
+            return Box::pin(async move {
+                discard(request).await;
+                let told = why.trim_end().to_owned();
+                shared.told.refused(&Refused { peer, watch, status: status.as_u16(), why: told });
+                let mut response = own(status, why, under_way);
+                // What follows on the connection may be anything.
+                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+                Ok(response)
+            });
+        }
         let limit = self.shared.limits.body;
         if limit.is_some_and(|limit| request.body().size_hint().lower() > limit) {
             self.gauge.body(true);
-            return Box::pin(refuse(request, under_way));
+            return Box::pin(async move {
+                discard(request).await;
+                Ok(too_large(under_way))
+            });
         }
         let tunnel = multiplexed && request.method() == Method::CONNECT;
         let shape = Shape {
@@ -168,8 +187,8 @@ fn is_last<B>(request: &Request<B>) -> bool {
     }
 }
 
-/// Answers a request whose body is announced to be too long.
-async fn refuse<B>(request: Request<Incoming>, under_way: UnderWay) -> Answer<B> {
+/// Reads the body of a request that is refused, as far as is worth while.
+async fn discard(request: Request<Incoming>) {
     // A client that waits for "100 Continue" sends nothing if it is told no.
     if !request.headers().contains_key(header::EXPECT) {
         let mut body = request.into_body();
@@ -183,7 +202,6 @@ async fn refuse<B>(request: Request<Incoming>, under_way: UnderWay) -> Answer<B>
         })
         .await;
     }
-    Ok(too_large(under_way))
 }
 
 fn too_large<B>(under_way: UnderWay) -> Response<ResponseBody<B>> {

@@ -1,19 +1,12 @@
 //! What a forward proxy takes out of messages that it passes on (RFC 9110 section 7.6).
 
-use http::{
-    HeaderMap,
-    header::{CONTENT_LENGTH, TRAILER, TRANSFER_ENCODING},
-};
+use http::{HeaderMap, header::TRAILER};
 
 use super::super::headers;
 
-/// Takes out the headers that are for one connection only: the known ones, and those that `Connection` names. A length
-/// beside a transfer coding goes too, for it isn't true (RFC 9112 section 6.3), and the names of trailers, which are not
-/// passed on.
+/// Takes out the headers that are for one connection only: the known ones, and those that `Connection` names; and the names of
+/// trailers, which are not passed on.
 pub(super) fn strip(headers: &mut HeaderMap) {
-    if headers.contains_key(TRANSFER_ENCODING) {
-        headers.remove(CONTENT_LENGTH);
-    }
     headers.remove(TRAILER);
     headers::strip_hop_by_hop(headers);
 }
@@ -45,16 +38,5 @@ mod tests {
         strip(&mut headers);
         let left: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
         assert_eq!(left, ["accept"]);
-    }
-
-    #[test]
-    fn a_length_counts_only_without_a_transfer_coding() {
-        let mut headers = HeaderMap::new();
-        headers.insert(CONTENT_LENGTH, HeaderValue::from_static("5"));
-        strip(&mut headers);
-        assert_eq!(headers.len(), 1);
-        headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
-        strip(&mut headers);
-        assert!(headers.is_empty(), "{headers:?}");
     }
 }
