@@ -195,7 +195,7 @@ const ATTACKS: &[Attack] = &[
             Times(100, &[headers(WHOLE, EACH, &[LARGE])]),
             Times(20_000, &[settings(&[(INITIAL_WINDOW_SIZE, 0)]), settings(&[(INITIAL_WINDOW_SIZE, 100)])]),
         ],
-        64,
+        48,
     ),
     deaf(
         "requests without end, answers unread",
