@@ -187,6 +187,12 @@ impl EagerListener {
     }
 }
 
+impl AsFd for EagerListener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.get_ref().as_fd()
+    }
+}
+
 impl Listening {
     /// The listener for tokio, registered with the runtime of the caller.
     ///

@@ -261,8 +261,8 @@ const ATTACKS: &[Attack] = &[
         ..proxy(
             "answers through a proxy for which there is no room are given up",
             "CVE-2019-9517 (internal data buffering)",
-            &[settings(&[(INITIAL_WINDOW_SIZE, 0)]), Times(50, &[headers(WHOLE, EACH, &[GET])]), Finish(99)],
-            &[Reset(99, CANCEL), Reset(99, INTERNAL_ERROR)],
+            &[settings(&[(INITIAL_WINDOW_SIZE, 0)]), Times(50, &[headers(WHOLE, EACH, &[GET])])],
+            &[Closed, Reset(99, CANCEL), Reset(99, INTERNAL_ERROR)],
             16,
         )
     },

@@ -48,6 +48,8 @@ pub enum Step {
     Finish(u32),
     /// Waits until something of an answer's body came.
     Begun(u32),
+    /// Asks on further streams, one after the other, until this one was reset.
+    Meanwhile(u32),
     /// Ends the sending half of the connection.
     Shut,
 }
@@ -111,7 +113,7 @@ pub fn over_tls() -> impl Iterator<Item = (&'static Case, &'static str)> {
     starting::OVER_TLS.iter().map(|(case, alpn)| (case, *alpn))
 }
 
-/// Cases for one whose limits for heads, for idle connections and for what a client takes nothing of are a second.
+/// Cases for one whose limits for heads, for idle connections and for what a client takes nothing of are some seconds.
 pub fn impatient() -> impl Iterator<Item = &'static Case> {
     starting::IMPATIENT.iter()
 }
@@ -135,7 +137,7 @@ pub(crate) fn tables() -> Vec<Table> {
         ),
         table(
             "HTTP/2, slowly",
-            "Frames sent to a `Server` whose limits are a second.",
+            "Frames sent to a `Server` whose limits are some seconds.",
             rows(&mut impatient()),
         ),
         table(

@@ -22,7 +22,7 @@ use tokio::runtime::Runtime;
 /// A limit that cases wait for.
 const SHORT: Duration = Duration::from_secs(1);
 
-/// Longer, so that a client on a busy machine can ask once more.
+/// Longer, so that a client on a busy machine can ask once more, or take something.
 const LONGER: Duration = Duration::from_secs(3);
 
 /// Servers in this process, until it ends.
@@ -45,8 +45,9 @@ impl Servers {
             address
         };
         let calm = start(|server| server);
-        let impatient =
-            start(|server| server.header_read_timeout(SHORT).write_timeout(SHORT).keep_alive_timeout(LONGER));
+        let impatient = start(|server| {
+            server.header_read_timeout(SHORT).write_timeout(LONGER).keep_alive_timeout(LONGER)
+        });
         let tls = start(|server| server.tls(ServerTls::self_signed(["127.0.0.1"]).unwrap()));
         Self { calm, impatient, tls, _runtime: runtime }
     }

@@ -15,7 +15,7 @@ use std::{
 use http_cases::http2::{
     Case, Outcome, Step,
     frame::{
-        ACK, DATA, END, GOAWAY, HEADERS, NONE, PING, PREFACE, RST_STREAM, SETTINGS, SETTINGS_ACK, WHOLE,
+        ACK, DATA, END, GET, GOAWAY, HEADERS, NONE, PING, PREFACE, RST_STREAM, SETTINGS, SETTINGS_ACK, WHOLE,
         WITHOUT_BODY, headers, settings,
     },
 };
@@ -161,7 +161,26 @@ impl Wire {
             Step::Begun(stream) => {
                 self.until("the beginning of a body", |seen| seen.data.contains_key(stream))?
             }
+            Step::Meanwhile(stream) => self.meanwhile(*stream)?,
             Step::Shut => _ = self.socket.shutdown(Shutdown::Write),
+        }
+        Ok(())
+    }
+
+    /// Asks until a stream is reset.
+    fn meanwhile(&mut self, waits: u32) -> Result<(), String> {
+        let begun = Instant::now();
+        // Above all that a case has used.
+        self.next = self.next.max(1001);
+        while !self.seen.resets.contains_key(&waits) {
+            if begun.elapsed() > SOON {
+                return Err(format!("{waits} was not reset: {:?}", self.seen));
+            }
+            let stream = self.next;
+            self.next += 2;
+            self.step(&headers(WHOLE, stream, &[GET]), 0)?;
+            self.step(&Step::Finish(stream), 0)?;
+            thread::sleep(APART);
         }
         Ok(())
     }

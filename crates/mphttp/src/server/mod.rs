@@ -27,6 +27,7 @@ mod admit;
 mod body;
 pub mod check;
 mod connection;
+mod crowd;
 mod gauge;
 mod handshake;
 mod open;
@@ -53,16 +54,17 @@ use socket2::SockRef;
 use tokio::sync::{Semaphore, watch};
 
 pub(crate) use admit::is_coded;
-pub use body::{BodyTooLarge, RequestBody};
+pub use body::{BodySilent, BodyTooLarge, RequestBody};
 pub use hyper::service::service_fn;
 pub use open::{OpenConnection, PathCounts, Role};
 pub use refused::Refused;
 pub use request::Peer;
-pub use stats::{Counts, Durations, RequestCounts, Sample, SpokenCounts, Stats};
+pub use stats::{Counts, Cut, Durations, RequestCounts, Sample, SpokenCounts, Stats};
 
 use crate::{BoxError, Error, tls::ServerTls};
 use accept::Slots;
 use connection::Shared;
+use crowd::Origins;
 use parking::Lively;
 use protocol::Protocols;
 use refused::Told;
@@ -84,10 +86,12 @@ pub struct Server {
 struct Limits {
     header_read: Duration,
     idle: Duration,
-    write: Option<Duration>,
+    write: Duration,
+    body_silence: Option<Duration>,
     tls_handshake: Duration,
     grace: Duration,
     connections: usize,
+    per_address: Option<usize>,
     body: Option<u64>,
     header_bytes: usize,
     streams: u32,
@@ -98,10 +102,12 @@ impl Default for Limits {
         Self {
             header_read: Duration::from_secs(30),
             idle: Duration::from_secs(75),
-            write: None,
+            write: Duration::from_secs(300),
+            body_silence: None,
             tls_handshake: Duration::from_secs(10),
             grace: Duration::from_secs(10),
             connections: 10_000,
+            per_address: None,
             body: None,
             header_bytes: 128 * 1024,
             streams: 128,
@@ -161,11 +167,21 @@ impl Server {
     }
 
     /// How long a client may take nothing of what is to be sent to it, for lack of reading or of a working way; then its
-    /// connection is closed. Where it gives one stream of HTTP/2 no room (RFC 9113 section 5.2) for 16 KiB in that time, that
-    /// stream is reset and the others go on. Default: as long as TCP waits.
+    /// connection is closed. Of HTTP/2 also one that gives no answer room to go on (RFC 9113 section 5.2), while one waits for
+    /// it. Where others go on, the stream of an answer that waits is reset alone, a quarter of the limit later. What has to find
+    /// room is 16 KiB.
+    /// Default: 300 s.
     #[must_use]
     pub fn write_timeout(mut self, limit: Duration) -> Self {
-        self.limits.write = Some(limit);
+        self.limits.write = limit;
+        self
+    }
+
+    /// How long a client may send nothing of a request's body that its handler waits for: then the handler gets an error
+    /// ([`BodySilent`]), and the client 408. Default: no limit, since only handlers know what may be silent.
+    #[must_use]
+    pub fn body_timeout(mut self, limit: Duration) -> Self {
+        self.limits.body_silence = Some(limit);
         self
     }
 
@@ -198,12 +214,25 @@ impl Server {
         self
     }
 
-    /// How many connections may be open at once, upgraded ones included. At the limit the server stops accepting:
-    /// further clients wait in the listener's backlog, none is turned away. Default: 10,000. The limit of file
-    /// descriptors (`ulimit -n`) may be lower; it is met in the same way.
+    /// How many connections may be open at once, upgraded ones included. Default: 10,000. The limit of file descriptors
+    /// (`ulimit -n`) may be lower; it is met in the same way.
+    ///
+    /// At the limit, for each client that waits in the listener's backlog, the connection is closed that has waited longest
+    /// without anything to answer, for a second at least: idle ones, handshakes and heads that don't come along, and clients
+    /// that have neither sent nor taken anything for 10 s. While there is none, clients wait in the backlog; none is turned
+    /// away.
     #[must_use]
     pub fn max_connections(mut self, connections: usize) -> Self {
         self.limits.connections = connections.clamp(1, Semaphore::MAX_PERMITS);
+        self
+    }
+
+    /// How many connections one address may have open at once, of IPv6 one network of 64 bits; further ones are closed as soon
+    /// as they are accepted. Loopback and those whose [PROXY protocol](Server::proxy_protocol) headers are believed are not
+    /// limited. Default: a quarter of [all](Server::max_connections), and 16 at least.
+    #[must_use]
+    pub fn max_connections_per_address(mut self, connections: usize) -> Self {
+        self.limits.per_address = Some(connections.max(1));
         self
     }
 
@@ -296,7 +325,8 @@ impl Server {
         let Self { listening, protocol, limits, tls, proxies, stats, told, threads } = self;
         let accepts = listening.accepts().with_protocol(protocol);
         let (stop, stopping) = watch::channel(false);
-        let slots = Slots::new(limits.connections);
+        let per_address = limits.per_address.unwrap_or((limits.connections / 4).max(16));
+        let slots = Slots::new(limits.connections, Origins::new(per_address, proxies.clone()));
         let shared = Arc::new(Shared {
             service,
             accepts,
@@ -307,6 +337,7 @@ impl Server {
             nodelay: cfg!(target_os = "linux") && SockRef::from(&listening).set_tcp_nodelay(true).is_ok(),
             proxies,
             lively: Lively::default(),
+            slots: slots.clone(),
             limits,
             stats,
             told,

@@ -25,6 +25,7 @@ use tokio_rustls::server::TlsStream;
 
 use super::{
     Limits,
+    crowd::Room,
     gauge::{Gauge, Verdict},
     tracked::Tracked,
 };
@@ -121,6 +122,8 @@ pub(super) enum Close {
     Farewell,
     /// At once: the head of a request took too long.
     AtOnce,
+    /// With a farewell: others want its room.
+    Room,
 }
 
 /// Waits until there is something to read (`true`) or the end has come; or says how to close.
@@ -129,8 +132,9 @@ pub(super) async fn park<IO: Parkable>(
     gauge: &Gauge,
     limits: &Limits,
     stopping: &mut watch::Receiver<bool>,
+    room: &Room,
 ) -> Result<io::Result<bool>, Close> {
-    within(gauge, limits, stopping, poll_fn(|context| io.poll_arrival(context))).await
+    within(gauge, limits, stopping, room, poll_fn(|context| io.poll_arrival(context))).await
 }
 
 /// Waits until the server stops, and until a client that has sent nothing yet has had a moment for its first request.
@@ -147,11 +151,13 @@ pub(super) async fn within<T>(
     gauge: &Gauge,
     limits: &Limits,
     stopping: &mut watch::Receiver<bool>,
+    room: &Room,
     event: impl Future<Output = T>,
 ) -> Result<T, Close> {
-    let mut event = pin!(event);
+    // Over all rounds: who waits longest goes first.
+    let (mut event, mut room) = (pin!(event), pin!(room.make(gauge)));
     loop {
-        let next = match gauge.judge(limits.header_read, limits.idle, None) {
+        let next = match gauge.judge(limits.header_read, limits.idle, limits.write) {
             Verdict::Fine(next) => next,
             Verdict::SlowHead | Verdict::Stuck => return Err(Close::AtOnce),
             Verdict::Idle => return Err(Close::Farewell),
@@ -160,6 +166,7 @@ pub(super) async fn within<T>(
             biased;
             happened = event.as_mut() => return Ok(happened),
             () = asked_to_end(gauge, stopping) => return Err(Close::Farewell),
+            () = room.as_mut() => return Err(Close::Room),
             () = sleep_until(next) => {}
         }
     }

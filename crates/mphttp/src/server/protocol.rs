@@ -31,7 +31,8 @@ pub(super) struct Protocols {
 
 impl Protocols {
     pub(super) fn new(limits: &Limits) -> Self {
-        let streams = Streams { limit: limits.write };
+        // A connection on which no answer goes on ends before its streams do.
+        let streams = Streams { limit: limits.write.saturating_add(limits.write / 4) };
         let (mut http1, mut http2) = (http1::Builder::new(), http2::Builder::new(streams));
         http1
             .timer(TokioTimer::new())

@@ -1,14 +1,8 @@
 //! The way of one request: what it learns of its connection, its limits, and what becomes of a handler that fails.
 
 use std::{
-    any::Any,
-    convert::Infallible,
-    future::Future,
-    net::SocketAddr,
-    panic::AssertUnwindSafe,
-    pin::Pin,
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
+    any::Any, convert::Infallible, future::Future, net::SocketAddr, panic::AssertUnwindSafe, pin::Pin,
+    sync::Arc, time::Duration,
 };
 
 use bytes::Bytes;
@@ -28,6 +22,7 @@ use super::{
     gauge::Gauge,
     open::Record,
     refused::Refused,
+    stats::Cut,
     under_way::UnderWay,
 };
 use crate::{BoxError, proxy::has_token, trace};
@@ -96,7 +91,7 @@ where
                 Ok(response)
             });
         }
-        let limit = self.shared.limits.body;
+        let (limit, silence) = (self.shared.limits.body, self.shared.limits.body_silence);
         if limit.is_some_and(|limit| request.body().size_hint().lower() > limit) {
             self.gauge.body(true);
             return Box::pin(async move {
@@ -105,22 +100,23 @@ where
             });
         }
         let tunnel = multiplexed && request.method() == Method::CONNECT;
-        let shape = Shape {
-            no_body: multiplexed && request.method() == Method::HEAD,
-            pieces: multiplexed && self.shared.limits.write.is_some(),
-        };
-        let mut request = request.map(|body| RequestBody::new(body, limit, &self.gauge));
+        let shape = Shape { multiplexed, head: request.method() == Method::HEAD };
+        let mut request = request.map(|body| RequestBody::new(body, limit, silence, &self.gauge));
         if let Some(watch) = self.watch.upgrade() {
             request.extensions_mut().insert(watch);
         }
         request.extensions_mut().insert(self.peer);
-        let exceeded = request.body().exceeded();
+        let fault = request.body().fault();
         let shared = Arc::clone(&self.shared);
         let handling = async move {
             // Within the async block, so that a panic of `call` itself is caught too.
             let handled = AssertUnwindSafe(async { shared.service.call(request).await }).catch_unwind().await;
-            if exceeded.load(Ordering::Relaxed) {
+            if fault.is_too_large() {
                 return Ok(shape.of(too_large(under_way)));
+            }
+            if fault.is_silent() {
+                shared.stats.cut(Cut::Body);
+                return Ok(shape.of(silent(multiplexed, under_way)));
             }
             let answer = match handled {
                 Ok(Ok(response)) => {
@@ -149,10 +145,9 @@ where
 /// What HTTP/2 wants of an answer that hyper does not see to.
 #[derive(Clone, Copy)]
 struct Shape {
+    multiplexed: bool,
     /// It is one to HEAD, and has no body (RFC 9110 section 9.3.2): hyper leaves it out in HTTP/1.1 alone.
-    no_body: bool,
-    /// Whether it is taken is seen by what is asked of it.
-    pieces: bool,
+    head: bool,
 }
 
 impl Shape {
@@ -161,7 +156,10 @@ impl Shape {
         B: Body<Data = Bytes>,
         B::Error: Into<BoxError>,
     {
-        if self.no_body {
+        if !self.multiplexed {
+            return response;
+        }
+        if self.head {
             let (mut parts, body) = response.into_parts();
             // As hyper tells it in HTTP/1.1.
             if let Some(length) = body.size_hint().exact().filter(|&length| length > 0) {
@@ -169,7 +167,7 @@ impl Shape {
             }
             return Response::from_parts(parts, body.emptied());
         }
-        if self.pieces { response.map(ResponseBody::in_pieces) } else { response }
+        response.map(ResponseBody::in_pieces)
     }
 }
 
@@ -206,6 +204,16 @@ async fn discard(request: Request<Incoming>) {
 
 fn too_large<B>(under_way: UnderWay) -> Response<ResponseBody<B>> {
     own(StatusCode::PAYLOAD_TOO_LARGE, "The request's body is longer than this server allows.\n", under_way)
+}
+
+/// RFC 9110 section 15.5.9: with that the connection ends.
+fn silent<B>(multiplexed: bool, under_way: UnderWay) -> Response<ResponseBody<B>> {
+    let text = "Nothing of the request's body came for too long.\n";
+    let mut response = own(StatusCode::REQUEST_TIMEOUT, text, under_way);
+    if !multiplexed {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
 }
 
 fn failed<B>(under_way: UnderWay) -> Response<ResponseBody<B>> {

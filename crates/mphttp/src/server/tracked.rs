@@ -10,12 +10,9 @@ use std::{
 };
 
 use bytes::Bytes;
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    sync::OwnedSemaphorePermit,
-};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::{gauge::Gauge, open::Entry, parking::Parkable};
+use super::{accept::Slot, gauge::Gauge, open::Entry, parking::Parkable};
 
 /// How much is read ahead at most: most heads fit, and then there is one read and not two.
 const AHEAD: usize = 1024;
@@ -29,11 +26,11 @@ pub(super) struct Tracked<IO> {
     gauge: Arc<Gauge>,
     /// Bytes that were read before and are to be read again.
     again: Bytes,
-    _slot: OwnedSemaphorePermit,
+    _slot: Slot,
 }
 
 impl<IO> Tracked<IO> {
-    pub(super) fn new(io: IO, gauge: Arc<Gauge>, slot: OwnedSemaphorePermit, entry: Option<Entry>) -> Self {
+    pub(super) fn new(io: IO, gauge: Arc<Gauge>, slot: Slot, entry: Option<Entry>) -> Self {
         Self { _entry: entry, io, gauge, again: Bytes::new(), _slot: slot }
     }
 
@@ -63,7 +60,7 @@ impl<IO> Tracked<IO> {
     /// Notes what was read ahead.
     fn keep(&mut self, bytes: &[u8]) {
         if !bytes.is_empty() {
-            self.gauge.has_read();
+            self.gauge.has_read(bytes.len());
             self.again = if self.again.is_empty() {
                 Bytes::copy_from_slice(bytes)
             } else {
@@ -80,7 +77,7 @@ impl<IO> Tracked<IO> {
     fn note_write(&self, polled: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         match &polled {
             Poll::Pending => self.gauge.waits_to_write(),
-            Poll::Ready(Ok(_)) => self.gauge.has_written(),
+            Poll::Ready(Ok(written)) => self.gauge.has_written(*written),
             Poll::Ready(Err(_)) => {}
         }
         polled
@@ -89,7 +86,7 @@ impl<IO> Tracked<IO> {
 
 impl<IO: Parkable> Tracked<IO> {
     fn before_write(&self) {
-        self.gauge.unflushed(true);
+        self.gauge.unflushed();
         // The end of the connection travels with the end of its last answer.
         self.io.cork(self.gauge.ends());
     }
@@ -133,8 +130,9 @@ impl<IO: AsyncRead + Unpin> AsyncRead for Tracked<IO> {
         }
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.io).poll_read(context, buffer))?;
-        if buffer.filled().len() > before {
-            self.gauge.has_read();
+        let read = buffer.filled().len() - before;
+        if read > 0 {
+            self.gauge.has_read(read);
         }
         Poll::Ready(Ok(()))
     }
@@ -168,12 +166,12 @@ impl<IO: Parkable> AsyncWrite for Tracked<IO> {
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(Pin::new(&mut self.io).poll_flush(context))?;
         // hyper flushes when all that it had was written.
-        self.gauge.unflushed(false);
+        self.gauge.flushed();
         Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.gauge.unflushed(true);
+        self.gauge.unflushed();
         Pin::new(&mut self.io).poll_shutdown(context)
     }
 }
