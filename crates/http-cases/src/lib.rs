@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 
 pub mod answer;
 pub mod file;
+pub mod http2;
 pub mod request;
 pub mod script;
 
@@ -38,7 +39,9 @@ pub struct Row {
 /// Every table there is.
 #[must_use]
 pub fn tables() -> Vec<Table> {
-    vec![request::table(), answer::table(), file::table()]
+    let mut tables = vec![request::table(), answer::table(), file::table()];
+    tables.extend(http2::tables());
+    tables
 }
 
 /// The list as `docs/http-cases.md` has it.

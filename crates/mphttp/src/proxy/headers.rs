@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Version,
     header::{
-        self, CONNECTION, FORWARDED, MAX_FORWARDS, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
+        self, CONNECTION, COOKIE, FORWARDED, MAX_FORWARDS, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
         TRANSFER_ENCODING, UPGRADE, VIA,
     },
 };
@@ -141,6 +141,17 @@ pub(super) fn via(headers: &mut HeaderMap, version: Version) {
         _ => "1.1",
     };
     append(headers, VIA, &format!("{version} {PSEUDONYM}"));
+}
+
+/// Joins the pieces into which HTTP/2 may cut `Cookie`; HTTP/1.1 has one (RFC 9113 section 8.2.3).
+pub(super) fn join_cookies(headers: &mut HeaderMap) {
+    let pieces: Vec<&[u8]> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if pieces.len() < 2 {
+        return;
+    }
+    if let Ok(whole) = HeaderValue::from_bytes(&pieces.join(&b"; "[..])) {
+        headers.insert(COOKIE, whole);
+    }
 }
 
 /// Where a request came from, as its upstream is told.
@@ -355,6 +366,13 @@ mod tests {
         assert_eq!(map[X_FORWARDED_FOR], "192.0.2.7, 192.0.2.8, 10.0.0.1");
         assert_eq!(map.get_all(X_FORWARDED_FOR).iter().count(), 1);
         assert_eq!(map[X_FORWARDED_PROTO], "http");
+    }
+
+    #[test]
+    fn cookies_are_joined() {
+        let mut map = headers(&[("cookie", "a=1"), ("x-a", "b"), ("cookie", "b=2")]);
+        join_cookies(&mut map);
+        assert_eq!(map.get_all(COOKIE).iter().collect::<Vec<_>>(), ["a=1; b=2"]);
     }
 
     #[test]

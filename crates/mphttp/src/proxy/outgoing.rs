@@ -55,6 +55,7 @@ impl Outgoing {
         headers::strip_hop_by_hop(&mut headers);
         let sized = headers::remove_framing(&mut headers);
         headers.remove(HOST);
+        headers::join_cookies(&mut headers);
         // Some programs take it for the variable HTTP_PROXY (httpoxy.org); it means nothing in HTTP.
         headers.remove("proxy");
         headers::via(&mut headers, version);

@@ -38,6 +38,7 @@ mod proxied_tests;
 mod refused;
 mod request;
 mod stats;
+mod streams;
 mod tracked;
 mod under_way;
 mod workers;
@@ -167,7 +168,9 @@ impl Server {
 
     /// How long a client may take nothing of what is to be sent to it, for lack of reading or of a working way; then its
     /// connection is closed. Of HTTP/2 also one that gives no answer room to go on (RFC 9113 section 5.2), while one waits for
-    /// it. Default: 300 s.
+    /// it. Where others go on, the stream of an answer that waits is reset alone, a quarter of the limit later. What has to find
+    /// room is 16 KiB.
+    /// Default: 300 s.
     #[must_use]
     pub fn write_timeout(mut self, limit: Duration) -> Self {
         self.limits.write = limit;

@@ -100,6 +100,7 @@ where
             });
         }
         let tunnel = multiplexed && request.method() == Method::CONNECT;
+        let shape = Shape { multiplexed, head: request.method() == Method::HEAD };
         let mut request = request.map(|body| RequestBody::new(body, limit, silence, &self.gauge));
         if let Some(watch) = self.watch.upgrade() {
             request.extensions_mut().insert(watch);
@@ -111,13 +112,13 @@ where
             // Within the async block, so that a panic of `call` itself is caught too.
             let handled = AssertUnwindSafe(async { shared.service.call(request).await }).catch_unwind().await;
             if fault.is_too_large() {
-                return Ok(too_large(under_way));
+                return Ok(shape.of(too_large(under_way)));
             }
             if fault.is_silent() {
                 shared.stats.cut(Cut::Body);
-                return Ok(silent(multiplexed, under_way));
+                return Ok(shape.of(silent(multiplexed, under_way)));
             }
-            Ok(match handled {
+            let answer = match handled {
                 Ok(Ok(response)) => {
                     under_way.answered(response.status());
                     if tunnel && response.status().is_success() {
@@ -133,10 +134,40 @@ where
                     tracing::error!(message = panic_text(&*panic), "the handler panicked");
                     failed(under_way)
                 }
-            })
+            };
+            Ok(shape.of(answer))
         };
         // Two futures of different size, so that who has nobody listening doesn't carry a span along.
         if span.is_disabled() { Box::pin(handling) } else { Box::pin(handling.instrument(span)) }
+    }
+}
+
+/// What HTTP/2 wants of an answer that hyper does not see to.
+#[derive(Clone, Copy)]
+struct Shape {
+    multiplexed: bool,
+    /// It is one to HEAD, and has no body (RFC 9110 section 9.3.2): hyper leaves it out in HTTP/1.1 alone.
+    head: bool,
+}
+
+impl Shape {
+    fn of<B>(self, response: Response<ResponseBody<B>>) -> Response<ResponseBody<B>>
+    where
+        B: Body<Data = Bytes>,
+        B::Error: Into<BoxError>,
+    {
+        if !self.multiplexed {
+            return response;
+        }
+        if self.head {
+            let (mut parts, body) = response.into_parts();
+            // As hyper tells it in HTTP/1.1.
+            if let Some(length) = body.size_hint().exact().filter(|&length| length > 0) {
+                parts.headers.entry(header::CONTENT_LENGTH).or_insert(length.into());
+            }
+            return Response::from_parts(parts, body.emptied());
+        }
+        response.map(ResponseBody::in_pieces)
     }
 }
 

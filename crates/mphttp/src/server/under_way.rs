@@ -9,6 +9,7 @@ use tracing::Span;
 use super::{
     gauge::InFlight,
     stats::{MethodIndex, Stats},
+    streams,
 };
 
 /// Counted as over when it is dropped.
@@ -49,6 +50,7 @@ impl UnderWay {
         if self.in_flight.is_multiplexed() && !self.offers {
             self.offers = true;
             self.in_flight.offers();
+            streams::wait(true);
         }
     }
 
@@ -57,6 +59,7 @@ impl UnderWay {
         if self.offers {
             self.offers = false;
             self.in_flight.offers_no_more();
+            streams::wait(false);
         }
     }
 

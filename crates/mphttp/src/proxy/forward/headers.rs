@@ -1,9 +1,6 @@
 //! What a forward proxy takes out of messages that it passes on (RFC 9110 section 7.6).
 
-use http::{
-    HeaderMap, HeaderValue,
-    header::{COOKIE, TRAILER},
-};
+use http::{HeaderMap, header::TRAILER};
 
 use super::super::headers;
 
@@ -14,21 +11,10 @@ pub(super) fn strip(headers: &mut HeaderMap) {
     headers::strip_hop_by_hop(headers);
 }
 
-/// Joins the pieces into which HTTP/2 may cut `Cookie`; HTTP/1.1 has one (RFC 9113 section 8.2.3).
-pub(super) fn join_cookies(headers: &mut HeaderMap) {
-    let pieces: Vec<&[u8]> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
-    if pieces.len() < 2 {
-        return;
-    }
-    if let Ok(whole) = HeaderValue::from_bytes(&pieces.join(&b"; "[..])) {
-        headers.insert(COOKIE, whole);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::HeaderName;
+    use http::{HeaderName, HeaderValue};
 
     #[test]
     fn what_is_for_one_connection_stays_there() {
@@ -52,14 +38,5 @@ mod tests {
         strip(&mut headers);
         let left: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
         assert_eq!(left, ["accept"]);
-    }
-
-    #[test]
-    fn cookies_are_joined() {
-        let mut headers = HeaderMap::new();
-        headers.append(COOKIE, HeaderValue::from_static("a=1"));
-        headers.append(COOKIE, HeaderValue::from_static("b=2"));
-        join_cookies(&mut headers);
-        assert_eq!(headers.get_all(COOKIE).iter().collect::<Vec<_>>(), ["a=1; b=2"]);
     }
 }

@@ -26,7 +26,7 @@ use tower_service::Service;
 use super::{
     super::{
         body::FailsLate,
-        headers::{chunk_unsized, is_last_hop, via},
+        headers::{chunk_unsized, is_last_hop, join_cookies, via},
         traffic::{Stage, Traffic},
     },
     answers, headers,
@@ -180,7 +180,7 @@ fn outgoing(request: Request<RequestBody>) -> Outgoing {
         .build()
         .map_err(|_| bad())?;
     headers::strip(&mut head.headers);
-    headers::join_cookies(&mut head.headers);
+    join_cookies(&mut head.headers);
     via(&mut head.headers, head.version);
     head.headers.insert(HOST, host);
     head.version = Version::HTTP_11;
