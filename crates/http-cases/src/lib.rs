@@ -6,6 +6,7 @@
 
 use std::fmt::Write as _;
 
+pub mod liars;
 pub mod request;
 pub mod script;
 
@@ -36,7 +37,9 @@ pub struct Row {
 /// Every table there is.
 #[must_use]
 pub fn tables() -> Vec<Table> {
-    vec![request::table()]
+    let mut tables = vec![request::table()];
+    tables.extend(liars::tables());
+    tables
 }
 
 /// The list as `docs/http-cases.md` has it.
