@@ -2,7 +2,28 @@
 
 use std::{error::Error as StdError, io};
 
+use http::{HeaderMap, StatusCode, header::TRANSFER_ENCODING};
+
 use crate::{BoxError, Error, client::dial::Carried, tls::TlsProblem};
+
+/// Whether a message is in a transfer coding beside `chunked` (RFC 9112 section 6.1), which would have to be undone here.
+pub(crate) fn is_coded(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    let Some(coding) = codings.next() else { return false };
+    codings.next().is_some() || !coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked")
+}
+
+/// What an answer is that nobody has asked for, if it is one. `upgrades`: whether another protocol was asked for.
+pub(super) fn unasked(status: StatusCode, headers: &HeaderMap, upgrades: bool, host: &str) -> Option<Error> {
+    let detail = if status == StatusCode::SWITCHING_PROTOCOLS && !upgrades {
+        "it goes on in another protocol (101), which was not asked for"
+    } else if is_coded(headers) {
+        "the answer is in a transfer coding, which was not asked for"
+    } else {
+        return None;
+    };
+    Some(Error::Http { host: host.to_owned(), detail: detail.to_owned(), source: detail.into() })
+}
 
 /// Looks for an error of a type in a chain of sources. Unlike [`StdError::source`] alone, it sees what an
 /// [`io::Error`] holds.

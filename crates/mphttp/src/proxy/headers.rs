@@ -48,12 +48,7 @@ pub(super) fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> 
         .any(|member| member.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
 }
 
-/// Whether a message is in a transfer coding beside `chunked` (RFC 9112 section 6.1), which would have to be undone here.
-pub(super) fn is_coded(headers: &HeaderMap) -> bool {
-    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
-    let Some(coding) = codings.next() else { return false };
-    codings.next().is_some() || !coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked")
-}
+pub(super) use crate::client::classify::is_coded;
 
 /// Heeds `Max-Forwards`, by which an OPTIONS or TRACE ends at a chosen proxy (RFC 9110 section 7.6.2): whether that is here;
 /// else there is one less.
