@@ -14,7 +14,7 @@ const SPOILT: Liar = Liar { code: 102, says: &["the body is not what it should b
 pub(super) const CASES: &[Liar] = &[
     Liar {
         name: "Content-Disposition with a path upwards",
-        source: "RFC 6266 section 4.3; CWE-22",
+        source: "RFC 6266 section 4.3; CWE-22: path traversal",
         answers: &[&[Send(
             "HTTP/1.1 200 OK\r\nContent-Disposition: attachment; filename=\"../../evil\"\r\nContent-Length: 5\r\n\r\nhello",
         )]],
@@ -22,7 +22,7 @@ pub(super) const CASES: &[Liar] = &[
     },
     Liar {
         name: "Content-Disposition with an absolute path",
-        source: "RFC 6266 section 4.3; CWE-22",
+        source: "RFC 6266 section 4.3; CWE-22: path traversal",
         answers: &[&[Send(
             "HTTP/1.1 200 OK\r\nContent-Disposition: attachment; filename=/tmp/evil\r\nContent-Length: 5\r\n\r\nhello",
         )]],
@@ -55,7 +55,7 @@ pub(super) const CASES: &[Liar] = &[
     },
     Liar {
         name: "a URL with an encoded path upwards as its last part, with -O",
-        source: "CWE-22",
+        source: "CWE-22: path traversal",
         answers: &[HELLO],
         args: &["-O", "{url}..%2f..%2fevil"],
         files: &[("..%2f..%2fevil", Text("hello"))],
@@ -63,7 +63,7 @@ pub(super) const CASES: &[Liar] = &[
     },
     Liar {
         name: "a URL whose last part leads upwards, with -O",
-        source: "CWE-22",
+        source: "CWE-22: path traversal",
         answers: &[HELLO],
         args: &["-O", "{url}a/.."],
         code: 2,
@@ -83,14 +83,8 @@ pub(super) const CASES: &[Liar] = &[
         name: "the longest name that files may have",
         source: "NAME_MAX: limits.h(0P)",
         answers: &[HELLO],
-        args: &[
-            "-O",
-            "{url}{n*255}",
-        ],
-        files: &[(
-            "{n*255}",
-            Text("hello"),
-        )],
+        args: &["-O", "{url}{n*255}"],
+        files: &[("{n*255}", Text("hello"))],
         ..LIAR
     },
     Liar {
@@ -113,7 +107,7 @@ pub(super) const CASES: &[Liar] = &[
     },
     Liar {
         name: "a link that leads nowhere: it is replaced, and nothing made elsewhere",
-        source: "CWE-59",
+        source: "CWE-59: link following",
         answers: &[HELLO],
         before: &[Before::Link("out", "nowhere")],
         files: &[("out", Text("hello"))],

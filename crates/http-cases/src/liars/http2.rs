@@ -54,7 +54,9 @@ pub(super) const CASES: &[Liar] = &[
         answers: &[&[
             BEGIN,
             Http2,
-            Send("{hex:000001010400000001}{hex:88}{hex:000005000000000001}hello{hex:00000403000000000100000002}"),
+            Send(
+                "{hex:000001010400000001}{hex:88}{hex:000005000000000001}hello{hex:00000403000000000100000002}",
+            ),
             Hold,
         ]],
         code: 18,
@@ -72,13 +74,23 @@ pub(super) const CASES: &[Liar] = &[
     Liar {
         name: "GOAWAY instead of an answer",
         source: "RFC 9113 section 6.8",
+        answers: &[&[BEGIN, Http2, Send("{hex:000008070000000000}{hex:000000000000000b}")]],
+        code: 8,
+        says: &["did not answer in valid HTTP"],
+        ..FRAMES
+    },
+    Liar {
+        name: "GOAWAY with orders for the terminal",
+        source: "RFC 9113 section 6.8; CWE-150: control sequences",
         answers: &[&[
             BEGIN,
             Http2,
-            Send("{hex:000008070000000000}{hex:000000000000000b}"),
+            Send(
+                "{hex:000001010400000001}{hex:88}{hex:00000e070000000000}{hex:0000000000000001}{hex:1b}[2J{hex:c29b}",
+            ),
         ]],
-        code: 56,
-        says: &["broke"],
+        code: 18,
+        says: &["cut short after 0 bytes"],
         ..FRAMES
     },
     Liar {
@@ -91,8 +103,8 @@ pub(super) const CASES: &[Liar] = &[
             Forever("{hex:00400009000000000100}{x*16383}"),
         ]],
         args: &["-o", "out", "--http2", "--retry-for", "0", "--read-timeout", "5"],
-        code: 56,
-        says: &["broke"],
+        code: 8,
+        says: &["did not answer in valid HTTP"],
         ..FRAMES
     },
     Liar {
@@ -104,9 +116,9 @@ pub(super) const CASES: &[Liar] = &[
             Send("{hex:000001010400000001}{hex:88}"),
             Forever("{hex:000000000000000001}"),
         ]],
-        args: &["-o", "out", "--http2", "--retry-for", "0", "--max-time", "1.5"],
-        code: 28,
-        says: &["within 1.500 s"],
+        args: &["-o", "out", "--http2", "--retry-for", "0", "--max-time", "10"],
+        code: 18,
+        says: &["cut short after 0 bytes", "too_many_data_frames"],
         ..FRAMES
     },
     Liar {
@@ -131,24 +143,24 @@ pub(super) const CASES: &[Liar] = &[
         name: "frame larger than allowed",
         source: "RFC 9113 section 4.2",
         answers: &[&[BEGIN, Http2, Send("{hex:ffffff000000000001}{x*100000}"), Hold]],
-        code: 56,
-        says: &["broke"],
+        code: 8,
+        says: &["did not answer in valid HTTP"],
         ..FRAMES
     },
     Liar {
         name: "field section that is none",
         source: "RFC 7541 section 6.1",
         answers: &[&[BEGIN, Http2, Send("{hex:000002010500000001}{hex:80ff}"), Hold]],
-        code: 56,
-        says: &["broke"],
+        code: 8,
+        says: &["did not answer in valid HTTP"],
         ..FRAMES
     },
     Liar {
         name: "HTTP/1.1 in answer to HTTP/2",
         source: "RFC 9113 section 3.4",
         answers: &[&[Send("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")]],
-        code: 56,
-        says: &["broke"],
+        code: 8,
+        says: &["did not answer in valid HTTP"],
         ..FRAMES
     },
 ];

@@ -199,7 +199,7 @@ pub(super) const CASES: &[Liar] = &[
     },
     Liar {
         name: "terminal's escape sequence in a field",
-        source: "RFC 9110 section 5.5; CWE-150",
+        source: "RFC 9110 section 5.5; CWE-150: control sequences",
         answers: &[&[Send(
             "HTTP/1.1 200 OK\r\nX-A: {hex:1b}[2J{hex:1b}]0;owned{hex:07}\r\nContent-Length: 5\r\n\r\nhello",
         )]],
@@ -211,7 +211,7 @@ pub(super) const CASES: &[Liar] = &[
     },
     Liar {
         name: "terminal's escape sequence in the reason",
-        source: "RFC 9112 section 4; CWE-150",
+        source: "RFC 9112 section 4; CWE-150: control sequences",
         answers: &[&[Send("HTTP/1.1 404 {hex:1b}[2Jgone\r\nContent-Length: 5\r\n\r\nhello")]],
         args: &["--fail"],
         code: 8,
@@ -229,8 +229,10 @@ pub(super) const CASES: &[Liar] = &[
     },
     Liar {
         name: "control characters of ISO 8859-1 in the content type, as JSON",
-        source: "RFC 9110 section 5.5; CWE-150",
-        answers: &[&[Send("HTTP/1.1 200 OK\r\nContent-Type: text/{hex:c29b}2J\r\nContent-Length: 5\r\n\r\nhello")]],
+        source: "RFC 9110 section 5.5; CWE-150: control sequences",
+        answers: &[&[Send(
+            "HTTP/1.1 200 OK\r\nContent-Type: text/{hex:c29b}2J\r\nContent-Length: 5\r\n\r\nhello",
+        )]],
         args: &["--json"],
         ..LIAR
     },
@@ -273,7 +275,9 @@ pub(super) const CASES: &[Liar] = &[
     Liar {
         name: "503 for ever, each time for a second",
         source: "RFC 9110 section 10.2.3",
-        answers: &[&[Send("HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n")]],
+        answers: &[&[Send(
+            "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n",
+        )]],
         args: &["-o", "out", "--retry-for", "2", "--fail"],
         code: 22,
         says: &["answered 503 Service Unavailable", "try again"],

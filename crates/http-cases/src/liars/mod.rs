@@ -61,6 +61,8 @@ pub enum Port {
     TlsNotYet,
     /// TLS, with a certificate that nobody else has signed.
     TlsSelfSigned,
+    /// TLS, with a certificate that names the root as its issuer, and that the root has not signed.
+    TlsForged,
     /// TLS that offers HTTP/2 alone (ALPN).
     TlsHttp2,
 }
@@ -189,7 +191,7 @@ fn topics() -> [(&'static str, &'static [Liar]); 9] {
 pub fn tables() -> Vec<Table> {
     let table = |(title, cases): (&'static str, &'static [Liar])| Table {
         title,
-        about: "What `mphttp get` makes of servers that lie. None may make it panic, take more than 20 seconds or 128 MiB of memory,\n\
+        about: "What `mphttp get` makes of servers that lie. None may make it panic, take more than 20 seconds or 64 MiB of memory,\n\
                 say a control character, or leave anything under the final name that is not whole; each failure says what to do.",
         runs: "cargo test -p mphttp-cli --test liars",
         rows: cases

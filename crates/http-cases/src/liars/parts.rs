@@ -5,8 +5,7 @@
 use super::{Act::*, Content::*, Heard, LIAR, Liar, Who};
 
 /// The first ten bytes, and a cut.
-const HALF: &[super::Act] =
-    &[Send("HTTP/1.1 200 OK\r\nContent-Length: 20\r\nETag: \"v\"\r\n\r\n0123456789")];
+const HALF: &[super::Act] = &[Send("HTTP/1.1 200 OK\r\nContent-Length: 20\r\nETag: \"v\"\r\n\r\n0123456789")];
 
 /// The whole of another version.
 const OTHER: &[super::Act] =
@@ -84,9 +83,7 @@ pub(super) const CASES: &[Liar] = &[
         source: "RFC 9110 section 15.3.7.1",
         answers: &[
             HALF,
-            &[Send(
-                "HTTP/1.1 206 Partial Content\r\nContent-Length: 10\r\nETag: \"v\"\r\n\r\nKLMNOPQRST",
-            )],
+            &[Send("HTTP/1.1 206 Partial Content\r\nContent-Length: 10\r\nETag: \"v\"\r\n\r\nKLMNOPQRST")],
             OTHER,
         ],
         files: GOT_OTHER,
@@ -282,11 +279,7 @@ pub(super) const CASES: &[Liar] = &[
     Liar {
         name: "the whole again, shorter than what there was",
         source: "RFC 9110 section 8.8.1",
-        answers: &[
-            HALF,
-            &[Send("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nETag: \"v\"\r\n\r\nABCDE")],
-            OTHER,
-        ],
+        answers: &[HALF, &[Send("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nETag: \"v\"\r\n\r\nABCDE")], OTHER],
         files: GOT_OTHER,
         ..LIAR
     },
@@ -374,7 +367,9 @@ pub(super) const CASES: &[Liar] = &[
         source: "RFC 9110 section 15.5.17",
         answers: &[
             HALF,
-            &[Send("HTTP/1.1 416 Range Not Satisfiable\r\nContent-Range: bytes */20\r\nContent-Length: 0\r\n\r\n")],
+            &[Send(
+                "HTTP/1.1 416 Range Not Satisfiable\r\nContent-Range: bytes */20\r\nContent-Length: 0\r\n\r\n",
+            )],
             OTHER,
         ],
         files: GOT_OTHER,
@@ -402,7 +397,30 @@ pub(super) const CASES: &[Liar] = &[
         ..LIAR
     },
     Liar {
-        name: "the same byte again and again",
+        name: "503 in place of the rest, for ever",
+        source: "RFC 9110 section 10.2.3",
+        answers: &[
+            HALF,
+            &[Send("HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n")],
+        ],
+        args: &["-o", "out", "--retry-for", "1"],
+        code: 22,
+        says: &["answered 503 Service Unavailable", "go on with -C"],
+        files: &[("out.mphttp-part", Text("0123456789")), ("out.mphttp-part.json", Any)],
+        ..LIAR
+    },
+    Liar {
+        name: "500 in place of the rest, for ever",
+        source: "RFC 9110 section 15.6.1",
+        answers: &[HALF, &[Send("HTTP/1.1 500 Internal Server Error\r\nContent-Length: 3\r\n\r\nXXX")]],
+        args: &["-o", "out", "--retry-for", "1"],
+        code: 22,
+        says: &["nothing has come for 1 s", "answered 500 Internal Server Error", "go on with -C"],
+        files: &[("out.mphttp-part", Text("0123456789")), ("out.mphttp-part.json", Any)],
+        ..LIAR
+    },
+    Liar {
+        name: "the same part again and again",
         source: "RFC 9110 section 15.3.7",
         answers: &[
             HALF,

@@ -12,7 +12,8 @@ const REFUSED: Liar =
     Liar { code: 47, says: &["was not followed"], heard: &[Heard::Times(Who::Server, 1)], ..LIAR };
 
 /// A redirect that is followed on the same server.
-const FOLLOWED: Liar = Liar { files: GOT, heard: &[Heard::Has(Who::Server, 1, "GET /end HTTP/1.1\n")], ..LIAR };
+const FOLLOWED: Liar =
+    Liar { files: GOT, heard: &[Heard::Has(Who::Server, 1, "GET /end HTTP/1.1\n")], ..LIAR };
 
 pub(super) const CASES: &[Liar] = &[
     Liar {
@@ -54,7 +55,9 @@ pub(super) const CASES: &[Liar] = &[
     Liar {
         name: "into file:",
         source: "RFC 9110 section 15.4; CVE-2009-0037",
-        answers: &[&[Send("HTTP/1.1 302 Found\r\nLocation: file:///etc/passwd\r\nContent-Length: 0\r\n\r\n")]],
+        answers: &[&[Send(
+            "HTTP/1.1 302 Found\r\nLocation: file:///etc/passwd\r\nContent-Length: 0\r\n\r\n",
+        )]],
         says: &["\"file:///etc/passwd\" was not followed: only http and https are followed"],
         ..REFUSED
     },
@@ -67,7 +70,9 @@ pub(super) const CASES: &[Liar] = &[
     Liar {
         name: "into javascript:",
         source: "known practice: only http and https",
-        answers: &[&[Send("HTTP/1.1 302 Found\r\nLocation: javascript:alert(1)\r\nContent-Length: 0\r\n\r\n")]],
+        answers: &[&[Send(
+            "HTTP/1.1 302 Found\r\nLocation: javascript:alert(1)\r\nContent-Length: 0\r\n\r\n",
+        )]],
         ..REFUSED
     },
     Liar {
@@ -85,7 +90,9 @@ pub(super) const CASES: &[Liar] = &[
     Liar {
         name: "to a port that is none",
         source: "RFC 3986 section 3.2.3",
-        answers: &[&[Send("HTTP/1.1 302 Found\r\nLocation: http://localhost:99999/\r\nContent-Length: 0\r\n\r\n")]],
+        answers: &[&[Send(
+            "HTTP/1.1 302 Found\r\nLocation: http://localhost:99999/\r\nContent-Length: 0\r\n\r\n",
+        )]],
         ..REFUSED
     },
     Liar {
@@ -96,7 +103,7 @@ pub(super) const CASES: &[Liar] = &[
     },
     Liar {
         name: "control characters of a terminal, as UTF-8",
-        source: "CWE-150",
+        source: "CWE-150: control sequences",
         answers: &[&[Send(
             "HTTP/1.1 302 Found\r\nLocation: x{hex:c29b}2J://{hex:e280ae}/\r\nContent-Length: 0\r\n\r\n",
         )]],
@@ -108,7 +115,7 @@ pub(super) const CASES: &[Liar] = &[
     Liar {
         name: "a NUL in Location",
         source: "RFC 9110 section 5.5",
-        answers: &[&[Send("HTTP/1.1 302 Found\r\nLocation: /en{hex:00}d\r\nContent-Length: 0\r\n\r\n"), ], END],
+        answers: &[&[Send("HTTP/1.1 302 Found\r\nLocation: /en{hex:00}d\r\nContent-Length: 0\r\n\r\n")], END],
         code: 8,
         says: &["did not answer in valid HTTP"],
         ..REFUSED
@@ -116,14 +123,17 @@ pub(super) const CASES: &[Liar] = &[
     Liar {
         name: "a bare CR in Location",
         source: "RFC 9110 section 5.5",
-        answers: &[&[Send("HTTP/1.1 302 Found\r\nLocation: /en\rX-Evil: 1\r\nContent-Length: 0\r\n\r\n")], END],
+        answers: &[
+            &[Send("HTTP/1.1 302 Found\r\nLocation: /en\rX-Evil: 1\r\nContent-Length: 0\r\n\r\n")],
+            END,
+        ],
         code: 8,
         says: &["did not answer in valid HTTP"],
         ..REFUSED
     },
     Liar {
         name: "CR and LF in Location, encoded: they stay so",
-        source: "CWE-113",
+        source: "CWE-113: CRLF injection",
         answers: &[
             &[Send("HTTP/1.1 302 Found\r\nLocation: /end%0d%0aX-Evil:%201\r\nContent-Length: 0\r\n\r\n")],
             END,
@@ -156,7 +166,10 @@ pub(super) const CASES: &[Liar] = &[
     Liar {
         name: "a Location that climbs above the root",
         source: "RFC 3986 section 5.2.4",
-        answers: &[&[Send("HTTP/1.1 302 Found\r\nLocation: /../../../end\r\nContent-Length: 0\r\n\r\n")], END],
+        answers: &[
+            &[Send("HTTP/1.1 302 Found\r\nLocation: /../../../end\r\nContent-Length: 0\r\n\r\n")],
+            END,
+        ],
         ..FOLLOWED
     },
     Liar {
@@ -168,7 +181,10 @@ pub(super) const CASES: &[Liar] = &[
     Liar {
         name: "a Location with backslashes, which URLs turn",
         source: "WHATWG URL section 4.4",
-        answers: &[&[Send("HTTP/1.1 302 Found\r\nLocation: \\\\{host}\\end\r\nContent-Length: 0\r\n\r\n")], END],
+        answers: &[
+            &[Send("HTTP/1.1 302 Found\r\nLocation: \\\\{host}\\end\r\nContent-Length: 0\r\n\r\n")],
+            END,
+        ],
         ..FOLLOWED
     },
     Liar {
@@ -180,7 +196,7 @@ pub(super) const CASES: &[Liar] = &[
     },
     Liar {
         name: "a redirect with an endless body, which nobody reads",
-        source: "CWE-400",
+        source: "CWE-400: resource consumption",
         answers: &[&[Send("HTTP/1.1 302 Found\r\nLocation: /end\r\n\r\n"), Forever("{x*4096}")], END],
         ..FOLLOWED
     },
@@ -273,7 +289,11 @@ pub(super) const CASES: &[Liar] = &[
         answers: &[TO_OTHER],
         other: &[END],
         args: &["-o", "out", "http://al:secret@{host}/file?token=hush"],
-        heard: &[Heard::Times(Who::Other, 1), Heard::Never(Who::Other, "referer"), Heard::Never(Who::Other, "hush")],
+        heard: &[
+            Heard::Times(Who::Other, 1),
+            Heard::Never(Who::Other, "referer"),
+            Heard::Never(Who::Other, "hush"),
+        ],
         ..FOLLOWED
     },
     Liar {
@@ -295,7 +315,7 @@ pub(super) const CASES: &[Liar] = &[
     },
     Liar {
         name: "from https to http",
-        source: "RFC 9110 section 15.4; CWE-319",
+        source: "RFC 9110 section 15.4; CWE-319: sent in the clear",
         port: Port::Tls,
         answers: &[TO_OTHER],
         other: &[END],
@@ -319,10 +339,7 @@ pub(super) const CASES: &[Liar] = &[
     Liar {
         name: "the rest of a body redirects elsewhere: without credentials",
         source: "RFC 9110 section 15.4",
-        answers: &[
-            &[Send("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nETag: \"v\"\r\n\r\nhel")],
-            TO_OTHER,
-        ],
+        answers: &[&[Send("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nETag: \"v\"\r\n\r\nhel")], TO_OTHER],
         other: &[&[Send(
             "HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 3-4/5\r\nETag: \"v\"\r\nContent-Length: 2\r\n\r\nlo",
         )]],

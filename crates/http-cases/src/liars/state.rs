@@ -208,13 +208,13 @@ pub(super) const CASES: &[Liar] = &[
     },
     Liar {
         name: "a pipe in the state's place",
-        source: "CWE-379; CWE-400",
+        source: "CWE-379: files where others may write; CWE-400: resource consumption",
         before: &[HALF, Before::Fifo("out.mphttp-part.json")],
         ..ANEW
     },
     Liar {
         name: "a link in the part's place is not followed",
-        source: "CWE-59",
+        source: "CWE-59: link following",
         before: &[Before::File("victim", "precious"), Before::Link("out.mphttp-part", "victim")],
         args: &["-o", "out"],
         code: 23,
@@ -225,7 +225,7 @@ pub(super) const CASES: &[Liar] = &[
     },
     Liar {
         name: "a link in the state's place is not written through",
-        source: "CWE-59",
+        source: "CWE-59: link following",
         answers: &[&[Send("HTTP/1.1 200 OK\r\nContent-Length: 20\r\nETag: \"v\"\r\n\r\n0123456789")]],
         before: &[Before::File("victim", "precious"), Before::Link("out.mphttp-part.json", "victim")],
         args: &["-o", "out", "--retry-for", "0"],
@@ -241,7 +241,7 @@ pub(super) const CASES: &[Liar] = &[
     },
     Liar {
         name: "a pipe in the part's place",
-        source: "CWE-379",
+        source: "CWE-379: files where others may write",
         before: &[Before::Fifo("out.mphttp-part")],
         args: &["-o", "out"],
         code: 23,

@@ -5,11 +5,11 @@ use super::{Act::*, Content::*, Heard, LIAR, Liar, Port, Who};
 const HELLO: &[super::Act] = &[Send("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")];
 
 /// With the root that has signed the certificate.
-const TRUSTED: Liar =
-    Liar { port: Port::Tls, args: &["-o", "out", "--http1.1", "--cacert", "{ca}"], ..LIAR };
+const TRUSTED: Liar = Liar { port: Port::Tls, args: &["-o", "out", "--http1.1", "--cacert", "{ca}"], ..LIAR };
 
 /// A certificate that is not to be trusted: nothing is asked of its server.
-const DISTRUSTED: Liar = Liar { code: 60, heard: &[Heard::Times(Who::Server, 0)], answers: &[HELLO], ..TRUSTED };
+const DISTRUSTED: Liar =
+    Liar { code: 60, heard: &[Heard::Times(Who::Server, 0)], answers: &[HELLO], ..TRUSTED };
 
 pub(super) const CASES: &[Liar] = &[
     Liar {
@@ -41,6 +41,13 @@ pub(super) const CASES: &[Liar] = &[
         ..DISTRUSTED
     },
     Liar {
+        name: "a certificate in the root's name that it has not signed",
+        source: "RFC 5280 section 6.1.3",
+        port: Port::TlsForged,
+        says: &["the certificate can't be used", "tell whoever runs the server"],
+        ..DISTRUSTED
+    },
+    Liar {
         name: "a certificate by an unknown root",
         source: "RFC 5280 section 6",
         args: &["-o", "out", "--http1.1"],
@@ -63,6 +70,28 @@ pub(super) const CASES: &[Liar] = &[
         args: &["-o", "out", "https://{host}/"],
         code: 35,
         says: &["the peer does not speak TLS there"],
+        heard: &[],
+        ..DISTRUSTED
+    },
+    Liar {
+        name: "silence where a TLS handshake is expected",
+        source: "known practice: limits of silence",
+        port: Port::Plain,
+        answers: &[&[Hold]],
+        args: &["-o", "out", "--read-timeout", "0.6", "https://{host}/"],
+        code: 28,
+        says: &["the handshake with proxy or TLS was not finished within 0.600 s"],
+        heard: &[],
+        ..DISTRUSTED
+    },
+    Liar {
+        name: "an endless TLS record where a handshake is expected",
+        source: "RFC 8446 section 5.1",
+        port: Port::Plain,
+        answers: &[&[Forever("{hex:1603014000}{hex:02003ffc}{x*16380}")]],
+        args: &["-o", "out", "https://{host}/"],
+        code: 35,
+        says: &["TLS"],
         heard: &[],
         ..DISTRUSTED
     },

@@ -3,15 +3,16 @@
 use std::{fs, sync::Arc};
 
 use http_cases::liars::Port;
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
 use rustls::{
     ServerConfig,
     pki_types::{CertificateDer, PrivateKeyDer},
 };
 
-/// The root.
+/// The root, and one that only calls itself so.
 pub struct Certificates {
     issuer: Issuer<'static, KeyPair>,
+    forger: Issuer<'static, KeyPair>,
     file: tempfile::NamedTempFile,
 }
 
@@ -19,10 +20,12 @@ impl Certificates {
     pub fn new() -> Self {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.distinguished_name.push(DnType::CommonName, "root of the tests");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let file = tempfile::NamedTempFile::new().unwrap();
         fs::write(file.path(), params.self_signed(&key).unwrap().pem()).unwrap();
-        Self { issuer: Issuer::new(params, key), file }
+        let forger = Issuer::new(params.clone(), KeyPair::generate().unwrap());
+        Self { issuer: Issuer::new(params, key), forger, file }
     }
 
     pub fn root_file(&self) -> String {
@@ -41,6 +44,7 @@ impl Certificates {
         let key = KeyPair::generate().unwrap();
         let certificate: CertificateDer<'static> = match port {
             Port::TlsSelfSigned => params.self_signed(&key).unwrap().der().clone(),
+            Port::TlsForged => params.signed_by(&key, &self.forger).unwrap().der().clone(),
             _ => params.signed_by(&key, &self.issuer).unwrap().der().clone(),
         };
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());

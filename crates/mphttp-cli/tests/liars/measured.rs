@@ -45,6 +45,11 @@ pub fn main() -> Option<ExitCode> {
     Some(status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::from(255), ExitCode::from))
 }
 
+/// The program; another build can be named to be tried instead.
+fn program() -> String {
+    std::env::var("MPHTTP_PROGRAM").unwrap_or_else(|_| env!("CARGO_BIN_EXE_mphttp").to_owned())
+}
+
 /// `mphttp get`, in this directory, free of what this process's environment would make of it.
 pub fn get(arguments: &[String], directory: &Path, limit: Duration) -> Ended {
     let outside = tempfile::tempdir().unwrap();
@@ -57,7 +62,7 @@ pub fn get(arguments: &[String], directory: &Path, limit: Duration) -> Ended {
         .env_remove("MPHTTP_PROTOCOL")
         .env("XDG_CONFIG_HOME", outside.path())
         .env(PEAK, file("peak"))
-        .args([env!("CARGO_BIN_EXE_mphttp"), "get"])
+        .args([&program(), "get"])
         .args(arguments)
         .current_dir(directory)
         .stdin(Stdio::null())

@@ -24,6 +24,9 @@ const MOST: usize = 1 << 30;
 /// How long a client may take to go.
 const GOING: Duration = Duration::from_secs(20);
 
+/// What the first record of TLS begins with (RFC 8446 section 5.1).
+const HANDSHAKE: u8 = 22;
+
 /// A port that is taken, and not yet served.
 pub struct Listening {
     listener: TcpListener,
@@ -50,7 +53,11 @@ impl Listening {
 
     /// The host and port, as in a URL.
     pub fn name(&self) -> String {
-        if self.tls.is_some() { format!("localhost:{}", self.address.port()) } else { self.address.to_string() }
+        if self.tls.is_some() {
+            format!("localhost:{}", self.address.port())
+        } else {
+            self.address.to_string()
+        }
     }
 
     /// Serves until the tests end.
@@ -62,7 +69,9 @@ impl Listening {
             for stream in self.listener.incoming().flatten() {
                 let (names, heard, tls) = (names.clone(), Arc::clone(&heard), self.tls.clone());
                 // Who has gone is no concern of the server's.
-                thread::spawn(move || Connection::new(stream, tls).and_then(|it| it.answer(answers, &names, &heard)));
+                thread::spawn(move || {
+                    Connection::new(stream, tls).and_then(|it| it.answer(answers, &names, &heard))
+                });
             }
         });
         server
@@ -130,6 +139,9 @@ impl Connection {
         let (mut head, mut byte) = (Vec::new(), [0]);
         while !head.ends_with(b"\r\n\r\n") {
             self.receive(&mut byte)?;
+            if head.is_empty() && byte[0] == HANDSHAKE {
+                return Ok("TLS\n".to_owned());
+            }
             head.push(byte[0]);
         }
         let text = String::from_utf8_lossy(&head).replace("\r\n", "\n");
