@@ -47,7 +47,6 @@ pub enum Then {
 pub const REFUSED: Expect = Expect { answers: &["400"], then: Then::Closed, upstream: &[] };
 
 /// Every case.
-#[must_use]
 pub fn cases() -> impl Iterator<Item = &'static Request> {
     [LENGTHS].into_iter().flatten()
 }
