@@ -86,12 +86,14 @@ def answering(answers: list[bytes]) -> Iterator[str]:
 
     threading.Thread(target=serve, daemon=True).start()
     try:
-        yield "http://127.0.0.1:{}".format(listener.getsockname()[1])
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     finally:
         listener.close()
 
 
-@pytest.mark.parametrize(("answers", "error", "text"), [case[1:] for case in REFUSED], ids=[c[0] for c in REFUSED])
+@pytest.mark.parametrize(
+    ("answers", "error", "text"), [case[1:] for case in REFUSED], ids=[c[0] for c in REFUSED]
+)
 def test_a_lie_is_an_error_and_leaves_no_file(
     answers: list[bytes], error: type[Exception], text: str, tmp_path: pathlib.Path
 ) -> None:
