@@ -75,7 +75,7 @@ pub struct GetArgs {
     max_redirs: usize,
     /// Ask for a compressed response, and decompress it.
     #[arg(long)]
-    compressed: bool,
+    pub compressed: bool,
     /// Accept any certificate. Whoever is on the way can then read and change everything.
     #[arg(short = 'k', long)]
     insecure: bool,
@@ -115,7 +115,7 @@ pub struct GetArgs {
     /// The limit for connecting, TLS included, in seconds.
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     connect_timeout: Option<Duration>,
-    /// The limit for silence, in seconds: no response yet, or no more of its body.
+    /// The limit for silence, in seconds: no end of the TLS handshake yet, no response, or no more of its body.
     #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "60")]
     read_timeout: Duration,
     /// The limit for the whole transfer, in seconds.

@@ -135,6 +135,11 @@ impl Head {
         }
     }
 
+    /// Whether the server says that what the client has is still right.
+    pub fn is_unchanged(&self) -> bool {
+        self.status == 304
+    }
+
     pub fn of_download(done: &Downloaded) -> Self {
         Self {
             url: done.url.to_string(),
@@ -181,9 +186,18 @@ pub fn json_error(exit: Exit, message: &str) -> Vec<u8> {
 
 fn line(object: &impl Serialize) -> Vec<u8> {
     // Neither type holds anything that JSON can't.
-    let mut line = serde_json::to_vec(object).unwrap_or_default();
-    line.push(b'\n');
-    line
+    let text = serde_json::to_string(object).unwrap_or_default();
+    // What servers say may be for the terminal: DEL and the control characters beyond ASCII, which JSON lets pass as they are.
+    let mut line = String::with_capacity(text.len() + 1);
+    for character in text.chars() {
+        if character.is_control() {
+            line.push_str(&format!("\\u{:04x}", u32::from(character)));
+        } else {
+            line.push(character);
+        }
+    }
+    line.push('\n');
+    line.into_bytes()
 }
 
 /// Prints a line on stdout.
