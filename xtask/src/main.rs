@@ -12,6 +12,7 @@ mod package;
 mod pool;
 mod prerequisites;
 mod python;
+mod soak;
 mod steps;
 mod test;
 
@@ -34,6 +35,8 @@ enum Verb {
     Static,
     /// Measure against peers in the same run, and write tables
     Bench(bench::Args),
+    /// Let everything go wrong at once for a while, and check that nothing is lost (docs/soak.md)
+    Soak(soak::Args),
 }
 
 fn main() -> ExitCode {
@@ -52,6 +55,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Verb::Deb => package::deb(),
         Verb::Static => package::linked_statically(),
         Verb::Bench(args) => bench::run(&args),
+        Verb::Soak(args) => soak::run(&args),
         Verb::Lint => test::run(&test::Args::lint()),
     }
 }

@@ -140,11 +140,14 @@ impl Traffic {
         self.shared.ends.store(true, Ordering::SeqCst);
         let workers = &mut self.workers;
         let mut panics = Vec::new();
-        let ended = self.runtime.block_on(timeout(LONG + PATIENT, async {
-            while let Some(ended) = workers.join_next().await {
-                panics.extend(ended.err().map(|error| format!("a client ended: {error}")));
-            }
-        }));
+        let ended = self.runtime.block_on(async {
+            let ending = async {
+                while let Some(ended) = workers.join_next().await {
+                    panics.extend(ended.err().map(|error| format!("a client ended: {error}")));
+                }
+            };
+            timeout(LONG + PATIENT, ending).await
+        });
         if ended.is_err() {
             panics.push(format!("{} clients have not ended", self.workers.len()));
         }

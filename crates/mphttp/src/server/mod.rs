@@ -222,7 +222,8 @@ impl Server {
     }
 
     /// How many connections one address may have open at once, of IPv6 one network of 64 bits; further ones are closed as soon
-    /// as they are accepted. Loopback and those whose [PROXY protocol](Server::proxy_protocol) headers are believed are not
+    /// as they are accepted. So many requests of HTTP/2 may one address have under way as well, over all of its connections;
+    /// further ones are answered with 429. Loopback and those whose [PROXY protocol](Server::proxy_protocol) headers are believed are not
     /// limited. Default: a quarter of [all](Server::max_connections), and 16 at least.
     #[must_use]
     pub fn max_connections_per_address(mut self, connections: usize) -> Self {
