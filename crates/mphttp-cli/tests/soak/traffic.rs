@@ -5,7 +5,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc, RwLock,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -227,12 +227,30 @@ async fn upload(
     check(&bytes, &got)
 }
 
+/// How often the server that has few descriptors had more clients than those.
+static CROWDED: AtomicUsize = AtomicUsize::new(0);
+
+/// How often a crowd came through, whatever the links did.
+pub fn crowded() -> usize {
+    CROWDED.load(Ordering::SeqCst)
+}
+
 /// Connects often enough that a server with few descriptors has none left, and lets go after a while.
 pub fn crowd(world: &World) {
-    let address = SocketAddr::new(world.links[0].address(&world.server).unwrap(), FEW);
+    let addresses =
+        [0, 1].map(|link: usize| SocketAddr::new(world.links[link].address(&world.server).unwrap(), FEW));
     let crowd = move || {
-        let connect = || std::net::TcpStream::connect_timeout(&address, Duration::from_millis(500));
-        let held: Vec<_> = (0..CROWD).map_while(|_| connect().ok()).collect();
+        let connect =
+            |address| std::net::TcpStream::connect_timeout(address, Duration::from_millis(300)).ok();
+        // By a link that works, if there is one soon.
+        let Some(address) = addresses.iter().cycle().take(20).find(|address| connect(address).is_some())
+        else {
+            return;
+        };
+        let held: Vec<_> = (0..CROWD).map_while(|_| connect(address)).collect();
+        if held.len() == CROWD {
+            CROWDED.fetch_add(1, Ordering::SeqCst);
+        }
         std::thread::sleep(Duration::from_millis(1500));
         drop(held);
     };
