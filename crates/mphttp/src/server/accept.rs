@@ -12,8 +12,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use mptcp_socket::{EagerListener, EagerStream};
 use tokio::{
-    net::{TcpListener, TcpStream},
     select,
     sync::{OwnedSemaphorePermit, Semaphore},
     time::sleep,
@@ -79,7 +79,7 @@ impl Slots {
         &self.0.room
     }
 
-    async fn take(&self, listener: &TcpListener) -> io::Result<(OwnedSemaphorePermit, Ready<'_>)> {
+    async fn take(&self, listener: &EagerListener) -> io::Result<(OwnedSemaphorePermit, Ready<'_>)> {
         let limit = &*self.0;
         let slot = if let Ok(slot) = Arc::clone(&limit.free).try_acquire_owned() {
             if limit.free.available_permits() > 0 {
@@ -141,7 +141,7 @@ fn is_due(last: &Mutex<Option<Instant>>) -> bool {
 
 /// Whether clients wait to be accepted.
 #[cfg(unix)]
-fn is_wanted(listener: &TcpListener) -> bool {
+fn is_wanted(listener: &EagerListener) -> bool {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
     let mut look = [PollFd::new(listener, PollFlags::IN)];
     // What can't be known is taken for so.
@@ -149,7 +149,7 @@ fn is_wanted(listener: &TcpListener) -> bool {
 }
 
 #[cfg(not(unix))]
-fn is_wanted(_: &TcpListener) -> bool {
+fn is_wanted(_: &EagerListener) -> bool {
     true
 }
 
@@ -164,11 +164,11 @@ impl Drop for Ready<'_> {
 
 /// Hands each connection, with its slot, to `serve`, until `shutdown` completes or the listener breaks.
 pub(super) async fn run(
-    listener: &TcpListener,
+    listener: &EagerListener,
     slots: &Slots,
     stats: &Stats,
     mut shutdown: Pin<&mut impl Future<Output = ()>>,
-    mut serve: impl FnMut(TcpStream, SocketAddr, Slot),
+    mut serve: impl FnMut(EagerStream, SocketAddr, Slot),
 ) -> io::Result<()> {
     let mut wait = None;
     loop {

@@ -1,24 +1,14 @@
 //! Whether a connection is busy, idle, or dawdling over the head of a request: what its time limits are judged by.
 
 use std::{
-    future::Future,
-    io,
-    pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
-    task::{Context, Poll, ready},
     time::Duration,
 };
 
-use bytes::Bytes;
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    time::Instant,
-};
-
-use super::{accept::Slot, open::Entry};
+use tokio::time::Instant;
 
 /// The activity of one connection.
 #[derive(Debug)]
@@ -30,6 +20,8 @@ pub(super) struct Gauge {
     unflushed: AtomicBool,
     /// Whether more of a request's body may arrive.
     body: AtomicBool,
+    /// Whether the connection ends with the answer to the latest request.
+    last: AtomicBool,
     born: Instant,
     /// Since when the client takes nothing of what is to be sent, in milliseconds after `born`, and one more; 0 while it does.
     stuck_at: AtomicU64,
@@ -119,6 +111,7 @@ impl Gauge {
             spoke: AtomicBool::new(false),
             unflushed: AtomicBool::new(false),
             body: AtomicBool::new(false),
+            last: AtomicBool::new(false),
             born: now,
             stuck_at: AtomicU64::new(0),
             offers: AtomicU32::new(0),
@@ -136,8 +129,9 @@ impl Gauge {
         (times.idle_since, times.head_since) = (now, Some(now));
     }
 
-    /// A request whose head has arrived; in flight until the guard is dropped.
-    pub(super) fn request(self: &Arc<Self>, multiplexed: bool) -> InFlight {
+    /// A request whose head has arrived; in flight until the guard is dropped. `last` if the connection ends with its answer.
+    pub(super) fn request(self: &Arc<Self>, multiplexed: bool, last: bool) -> InFlight {
+        self.last.store(last, Ordering::Release);
         self.in_flight.fetch_add(1, Ordering::AcqRel);
         let mut times = self.times();
         times.head_since = None;
@@ -231,6 +225,22 @@ impl Gauge {
         !self.is_idle()
     }
 
+    /// Whether what is still to be sent is the end of the last answer.
+    pub(super) fn ends(&self) -> bool {
+        self.last.load(Ordering::Acquire) && self.is_idle()
+    }
+
+    /// Something is to be written: it may not leave at once.
+    pub(super) fn unflushed(&self) {
+        self.unflushed.store(true, Ordering::Release);
+    }
+
+    /// All that was to be written has left.
+    pub(super) fn flushed(&self) {
+        self.takes.end();
+        self.unflushed.store(false, Ordering::Release);
+    }
+
     fn is_idle(&self) -> bool {
         self.in_flight.load(Ordering::Acquire) == 0
     }
@@ -240,7 +250,8 @@ impl Gauge {
         !self.spoke.load(Ordering::Relaxed)
     }
 
-    fn has_read(&self, bytes: usize) {
+    /// Bytes have arrived, so many.
+    pub(super) fn has_read(&self, bytes: usize) {
         self.spoke.store(true, Ordering::Relaxed);
         if self.sends.is_on() && self.sends.moved(bytes) {
             self.sends.begin(self.now());
@@ -257,7 +268,7 @@ impl Gauge {
     }
 
     /// There is something to send, and the client has no room for it.
-    fn waits_to_write(&self) {
+    pub(super) fn waits_to_write(&self) {
         if self.stuck_at.load(Ordering::Relaxed) == 0 {
             self.stuck_at.store(self.now() + 1, Ordering::Relaxed);
             if !self.takes.is_on() {
@@ -271,7 +282,8 @@ impl Gauge {
         u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX - 1)
     }
 
-    fn has_written(&self, bytes: usize) {
+    /// The client has taken bytes, so many.
+    pub(super) fn has_written(&self, bytes: usize) {
         if self.takes.is_on() && self.takes.moved(bytes) {
             self.takes.end();
         }
@@ -325,125 +337,6 @@ impl Drop for InFlight {
     fn drop(&mut self) {
         self.gauge.times().idle_since = Instant::now();
         self.gauge.in_flight.fetch_sub(1, Ordering::AcqRel);
-    }
-}
-
-/// The connection's bytes, seen by its gauge. Holds the connection's slot, also after an upgrade took it over.
-#[derive(Debug)]
-pub(super) struct Tracked<IO> {
-    // Declared, and so dropped, before the stream: its last look needs it.
-    _entry: Option<Entry>,
-    io: IO,
-    gauge: Arc<Gauge>,
-    /// Bytes that were read before and are to be read again.
-    again: Bytes,
-    _slot: Slot,
-}
-
-impl<IO> Tracked<IO> {
-    pub(super) fn new(io: IO, gauge: Arc<Gauge>, slot: Slot, entry: Option<Entry>) -> Self {
-        Self { _entry: entry, io, gauge, again: Bytes::new(), _slot: slot }
-    }
-
-    /// Puts what `make` makes of the stream in its place; the connection ends if that is nothing.
-    pub(super) async fn replace<New, F>(self, make: impl FnOnce(IO) -> F) -> Option<Tracked<New>>
-    where
-        F: Future<Output = Option<New>>,
-    {
-        let Self { _entry, io, gauge, again, _slot } = self;
-        let io = make(io).await?;
-        Some(Tracked { _entry, io, gauge, again, _slot })
-    }
-
-    pub(super) fn get_ref(&self) -> &IO {
-        &self.io
-    }
-
-    pub(super) fn gauge(&self) -> &Gauge {
-        &self.gauge
-    }
-
-    /// Gives bytes back that were read, before those that were given back already.
-    pub(super) fn unread(&mut self, bytes: Bytes) {
-        self.again = if self.again.is_empty() { bytes } else { [&*bytes, &*self.again].concat().into() };
-    }
-
-    /// Whether there is nothing to be read again.
-    pub(super) fn is_drained(&self) -> bool {
-        self.again.is_empty()
-    }
-
-    fn note_write(&self, polled: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        match &polled {
-            Poll::Pending => self.gauge.waits_to_write(),
-            Poll::Ready(Ok(written)) => self.gauge.has_written(*written),
-            Poll::Ready(Err(_)) => {}
-        }
-        polled
-    }
-}
-
-impl<IO: AsyncRead + Unpin> AsyncRead for Tracked<IO> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        if !self.again.is_empty() {
-            let length = self.again.len().min(buffer.remaining());
-            buffer.put_slice(&self.again.split_to(length));
-            if self.again.is_empty() {
-                // An empty part of them would keep them all.
-                self.again = Bytes::new();
-            }
-            return Poll::Ready(Ok(()));
-        }
-        let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.io).poll_read(context, buffer))?;
-        let read = buffer.filled().len() - before;
-        if read > 0 {
-            self.gauge.has_read(read);
-        }
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl<IO: AsyncWrite + Unpin> AsyncWrite for Tracked<IO> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        self.gauge.unflushed.store(true, Ordering::Release);
-        let polled = Pin::new(&mut self.io).poll_write(context, buffer);
-        self.note_write(polled)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffers: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        self.gauge.unflushed.store(true, Ordering::Release);
-        let polled = Pin::new(&mut self.io).poll_write_vectored(context, buffers);
-        self.note_write(polled)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(Pin::new(&mut self.io).poll_flush(context))?;
-        // hyper flushes when all that it had was written.
-        self.gauge.takes.end();
-        self.gauge.unflushed.store(false, Ordering::Release);
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.gauge.unflushed.store(true, Ordering::Release);
-        Pin::new(&mut self.io).poll_shutdown(context)
     }
 }
 

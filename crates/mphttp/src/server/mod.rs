@@ -37,6 +37,7 @@ mod proxied_tests;
 mod refused;
 mod request;
 mod stats;
+mod tracked;
 mod under_way;
 mod workers;
 
@@ -340,6 +341,7 @@ impl Server {
         let shared = Arc::new(Shared {
             service,
             accepts,
+            local: listening.local_addr().ok().filter(|local| !local.ip().is_unspecified()),
             acceptor: tls.map(|tls| tokio_rustls::TlsAcceptor::from(tls.config())),
             protocols: Protocols::new(&limits),
             // Linux hands this on to what is accepted, over TCP and MPTCP; others need not.

@@ -24,7 +24,7 @@ use super::{
     stats::Cut,
     under_way::UnderWay,
 };
-use crate::{BoxError, trace};
+use crate::{BoxError, proxy::has_token, trace};
 
 /// How much of a refused body is read before the answer, and for how long: closing with unread data would reset the
 /// connection, and the client might never see why.
@@ -76,7 +76,7 @@ where
             record.request();
         }
         let span = trace::of_server(&request, &self.peer, || self.watch.upgrade());
-        let in_flight = self.gauge.request(multiplexed);
+        let in_flight = self.gauge.request(multiplexed, is_last(&request));
         let mut under_way = UnderWay::new(in_flight, &self.shared.stats, request.method(), span.clone());
         // HTTP/1.1 has one request a connection, and connections are counted.
         if multiplexed && let Some(tally) = &self.tally {
@@ -131,6 +131,20 @@ where
         };
         // Two futures of different size, so that who has nobody listening doesn't carry a span along.
         if span.is_disabled() { Box::pin(handling) } else { Box::pin(handling.instrument(span)) }
+    }
+}
+
+/// Whether the connection ends with the answer, by the words of the client (RFC 9112 section 9.3), and bytes of nothing else follow.
+fn is_last<B>(request: &Request<B>) -> bool {
+    let headers = request.headers();
+    if request.method() == Method::CONNECT || headers.contains_key(header::UPGRADE) {
+        return false;
+    }
+    let says = |word| has_token(headers, &header::CONNECTION, word);
+    match request.version() {
+        Version::HTTP_11 => says("close"),
+        Version::HTTP_10 => !says("keep-alive"),
+        _ => false,
     }
 }
 

@@ -26,7 +26,7 @@ async fn a_new_connection_has_the_time_of_a_head() {
 #[tokio::test(start_paused = true)]
 async fn a_request_in_flight_has_all_the_time() {
     let gauge = Gauge::new();
-    let request = gauge.request(false);
+    let request = gauge.request(false, false);
     assert!(fine(after(&gauge, 3600).await));
     drop(request);
     assert!(fine(after(&gauge, 74).await));
@@ -36,7 +36,7 @@ async fn a_request_in_flight_has_all_the_time() {
 #[tokio::test(start_paused = true)]
 async fn the_next_head_is_timed_from_its_first_byte() {
     let gauge = Gauge::new();
-    drop(gauge.request(false));
+    drop(gauge.request(false, false));
     assert!(fine(after(&gauge, 70).await));
     gauge.has_read(1);
     assert!(fine(after(&gauge, 29).await));
@@ -47,7 +47,7 @@ async fn the_next_head_is_timed_from_its_first_byte() {
 #[tokio::test(start_paused = true)]
 async fn a_client_that_still_reads_is_not_idle() {
     let gauge = Gauge::new();
-    drop(gauge.request(false));
+    drop(gauge.request(false, false));
     advance(Duration::from_secs(60)).await;
     gauge.has_written(1);
     assert!(fine(after(&gauge, 60).await));
@@ -57,7 +57,7 @@ async fn a_client_that_still_reads_is_not_idle() {
 #[tokio::test(start_paused = true)]
 async fn a_client_that_reads_nothing_is_stuck_though_a_request_is_in_flight() {
     let gauge = Gauge::new();
-    let _request = gauge.request(false);
+    let _request = gauge.request(false, false);
     gauge.waits_to_write();
     advance(Duration::from_secs(60)).await;
     gauge.has_written(1);
@@ -71,7 +71,7 @@ async fn a_client_that_reads_nothing_is_stuck_though_a_request_is_in_flight() {
 #[tokio::test(start_paused = true)]
 async fn an_answer_of_http2_that_the_client_never_takes_is_stuck() {
     let gauge = Gauge::new();
-    let (taken, left) = (gauge.request(true), gauge.request(true));
+    let (taken, left) = (gauge.request(true, false), gauge.request(true, false));
     left.offers();
     for _ in 0..3 {
         assert!(fine(after(&gauge, 90).await));
@@ -90,7 +90,7 @@ async fn who_can_make_room() {
     assert!(!gauge.could_go(), "its first request may be on its way");
     advance(LEFT_ALONE).await;
     assert!(gauge.could_go());
-    let request = gauge.request(false);
+    let request = gauge.request(false, false);
     advance(HEAD).await;
     assert!(!gauge.could_go(), "it waits for its answer");
     gauge.waits_to_write();
@@ -109,7 +109,7 @@ async fn who_can_make_room() {
     assert!(gauge.could_go(), "it sends hardly anything");
     gauge.body(false);
     drop(request);
-    gauge.unflushed.store(true, Ordering::Release);
+    gauge.unflushed();
     advance(LEFT_ALONE).await;
     assert!(!gauge.could_go(), "its answer has not left yet");
 }
@@ -117,7 +117,7 @@ async fn who_can_make_room() {
 #[tokio::test(start_paused = true)]
 async fn frames_between_http2_requests_are_no_heads() {
     let gauge = Gauge::new();
-    drop(gauge.request(true));
+    drop(gauge.request(true, false));
     gauge.has_read(1);
     assert!(fine(after(&gauge, 74).await));
     assert_eq!(after(&gauge, 1).await, Verdict::Idle);
@@ -130,23 +130,34 @@ async fn silence_is_between_requests_only() {
     assert_eq!(gauge.silent_since(), Some(begun));
     gauge.has_read(1);
     assert_eq!(gauge.silent_since(), None, "a head has begun");
-    let request = gauge.request(false);
+    let request = gauge.request(false, false);
     gauge.body(true);
     assert_eq!(gauge.silent_since(), None, "a request is under way");
     drop(request);
     assert_eq!(gauge.silent_since(), None, "its body is not read");
     gauge.body(false);
     assert_eq!(gauge.silent_since(), Some(begun));
-    gauge.unflushed.store(true, Ordering::Release);
+    gauge.unflushed();
     assert_eq!(gauge.silent_since(), None, "bytes have not left yet");
-    gauge.unflushed.store(false, Ordering::Release);
-    drop(gauge.request(true));
+    gauge.flushed();
+    drop(gauge.request(true, false));
     assert_eq!(gauge.silent_since(), None, "HTTP/2 is never silent");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_is_what_follows_the_last_answer() {
+    let gauge = Gauge::new();
+    drop(gauge.request(false, false));
+    assert!(!gauge.ends());
+    let request = gauge.request(false, true);
+    assert!(!gauge.ends(), "its answer is not complete");
+    drop(request);
+    assert!(gauge.ends());
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_next_look_comes_before_any_deadline() {
     let gauge = Gauge::new();
-    drop(gauge.request(false));
+    drop(gauge.request(false, false));
     assert_eq!(gauge.judge(HEAD, IDLE, STUCK), Verdict::Fine(Instant::now() + HEAD));
 }
