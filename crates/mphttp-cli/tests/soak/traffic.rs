@@ -183,15 +183,32 @@ async fn transfer(shared: &Shared, what: What, random: &mut Random) -> Result<u6
     };
     let response = client.get(&url).send().await?.error_for_status()?;
     shared.ledger.spoke(if response.transport().is_mptcp() { "MPTCP" } else { "TCP" });
-    check(&shared.contents[file], &response.bytes().await?)
+    let (watch, version) = (response.watch(), response.version());
+    let outcome = check(&shared.contents[file], &response.bytes().await?);
+    outcome.map_err(|failure| match failure {
+        Failure::Wrong(text) => Failure::Wrong(format!("{text}; {version:?} over {:?}", watch.transport())),
+        other => other,
+    })
 }
 
+/// Compares to the byte, and says where wrong bytes are from, which tells much of how they came there.
 fn check(wanted: &[u8], got: &[u8]) -> Result<u64, Failure> {
     if got == wanted {
         return Ok(got.len() as u64);
     }
     let same = got.iter().zip(wanted).take_while(|(one, other)| one == other).count();
-    Err(Failure::Wrong(format!("{} bytes of {}, wrong from {same} on", got.len(), wanted.len())))
+    let wrong = &got[same..];
+    let begin = &wrong[..wrong.len().min(16)];
+    let place = wanted.windows(begin.len().max(1)).position(|bytes| bytes == begin);
+    let end = wanted.windows(16).position(|bytes| got.len() >= 16 && bytes == &got[got.len() - 16..]);
+    let right_again = wrong.iter().zip(&wanted[same..]).position(|(one, other)| one == other);
+    Err(Failure::Wrong(format!(
+        "{} bytes of {}, wrong from {same} on, where those of {place:?} are ({:?}); the last 16 are those of {end:?}; a byte is \
+         right again {right_again:?} later",
+        got.len(),
+        wanted.len(),
+        String::from_utf8_lossy(begin),
+    )))
 }
 
 async fn download(shared: &Shared, client: &Client, url: &str) -> Result<u64, Failure> {
