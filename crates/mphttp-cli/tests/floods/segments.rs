@@ -18,7 +18,7 @@ const SEGMENTS: u32 = 3000;
 fn checksum(parts: &[&[u8]]) -> [u8; 2] {
     let bytes = parts.concat();
     let mut sum: u32 =
-        bytes.chunks(2).map(|two| u32::from(two[0]) << 8 | u32::from(*two.get(1).unwrap_or(&0))).sum();
+        bytes.chunks(2).map(|two| (u32::from(two[0]) << 8) | u32::from(*two.get(1).unwrap_or(&0))).sum();
     while sum > 0xffff {
         sum = (sum & 0xffff) + (sum >> 16);
     }
@@ -32,7 +32,7 @@ fn syn(from: SocketAddrV4, to: SocketAddrV4, options: &[u8]) -> Vec<u8> {
     let mut segment = Vec::new();
     segment.extend(from.port().to_be_bytes());
     segment.extend(to.port().to_be_bytes());
-    segment.extend([0, 0, 0, 1, 0, 0, 0, 0, length / 4 << 4, 2, 0xff, 0xff, 0, 0, 0, 0]);
+    segment.extend([0, 0, 0, 1, 0, 0, 0, 0, (length / 4) << 4, 2, 0xff, 0xff, 0, 0, 0, 0]);
     segment.extend(options);
     let pseudo = [&from.ip().octets()[..], &to.ip().octets(), &[0, 6, 0, length]].concat();
     let sum = checksum(&[&pseudo, &segment]);

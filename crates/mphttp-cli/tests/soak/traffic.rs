@@ -123,7 +123,7 @@ impl Traffic {
         let mut workers = JoinSet::new();
         for (what, name, count, rest) in CLIENTS {
             for number in 0..count {
-                let random = Random::new(seed ^ (number as u64) << 32 ^ (what as u64) << 48 ^ 1);
+                let random = Random::new(seed ^ ((number as u64) << 32) ^ ((what as u64) << 48) ^ 1);
                 workers.spawn_on(work(Arc::clone(&shared), what, name, rest, random), runtime.handle());
             }
         }
