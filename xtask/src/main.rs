@@ -14,6 +14,7 @@ mod package;
 mod pool;
 mod prerequisites;
 mod python;
+mod soak;
 mod steps;
 mod test;
 
@@ -38,6 +39,8 @@ enum Verb {
     Bench(bench::Args),
     /// List the HTTP cases that the tests run, with their sources
     Cases(cases::Args),
+    /// Let everything go wrong at once for a while, and check that nothing is lost (docs/soak.md)
+    Soak(soak::Args),
 }
 
 fn main() -> ExitCode {
@@ -57,6 +60,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Verb::Static => package::linked_statically(),
         Verb::Bench(args) => bench::run(&args),
         Verb::Cases(args) => cases::run(&args),
+        Verb::Soak(args) => soak::run(&args),
         Verb::Lint => test::run(&test::Args::lint()),
     }
 }

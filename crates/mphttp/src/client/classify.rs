@@ -55,7 +55,11 @@ pub(crate) fn of_request(error: hyper_util::client::legacy::Error, host: &str, l
         // The only thing of the caller's that hyper takes as it is, is the body.
         return Error::RequestBody(error.into());
     }
-    if http.is_incomplete_message() || http.is_canceled() || http.is_closed() {
+    if http.is_incomplete_message()
+        || http.is_canceled()
+        || http.is_closed()
+        || find(http).is_some_and(left_alone)
+    {
         return Error::NoAnswer { host, source: error.into() };
     }
     let from_socket = find::<io::Error>(http).is_some();
@@ -64,6 +68,14 @@ pub(crate) fn of_request(error: hyper_util::client::legacy::Error, host: &str, l
         return Error::Broken { host, source: detail.into() };
     }
     Error::Http { host, detail: deepest(http), source: error.into() }
+}
+
+/// Whether a server of HTTP/2 has ended its connection in peace, or refused a stream, before it did anything for the request
+/// (RFC 9113 sections 6.8 and 8.7).
+fn left_alone(error: &h2::Error) -> bool {
+    let farewell = error.is_go_away() && error.reason() == Some(h2::Reason::NO_ERROR);
+    let refused = error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM);
+    error.is_remote() && (farewell || refused)
 }
 
 /// An error met in the body of a response of which `got` bytes have arrived.

@@ -23,7 +23,7 @@ use tokio::time::timeout;
 
 use super::{
     Uploads, blocking,
-    pour::{SILENCE, pour},
+    pour::{Cut, SILENCE, pour},
     put,
     refusal::Refusal,
     store::Found,
@@ -155,6 +155,8 @@ async fn store(
             store.make_folder_of(&place)?;
             temporary.place(&place, overwrite)
         }
+        // The request may have come whole: then it is the form that ends too early.
+        Err(Cut::Body(_)) => Err(Refusal::bad("The form was cut short, or is malformed.")),
         Err(cut) => Err(put::refusal(cut, limit)),
     })
     .await
