@@ -7,6 +7,9 @@ mod axum;
 mod connect;
 pub mod decode;
 mod error;
+#[cfg(any(test, feature = "_fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod listen;
 mod memory;
 mod options;

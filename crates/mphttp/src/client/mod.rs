@@ -14,6 +14,8 @@
 mod builder;
 pub(crate) mod classify;
 pub(crate) mod dial;
+#[cfg(any(test, feature = "_fuzzing"))]
+pub(crate) mod fuzzing;
 pub(crate) mod proxy;
 pub(crate) mod receive;
 mod redirect;

@@ -26,6 +26,8 @@ mod checksum;
 mod engine;
 mod failures;
 mod fetch;
+#[cfg(any(test, feature = "_fuzzing"))]
+pub(crate) mod fuzzing;
 mod judge;
 mod lanes;
 mod meter;

@@ -82,7 +82,12 @@ impl State {
     }
 
     fn read(path: &Path) -> Option<Self> {
-        let state: Self = serde_json::from_slice(&fs::read(path).ok()?).ok()?;
+        Self::parse(&fs::read(path).ok()?)
+    }
+
+    /// The state in a file's content, if it can be relied on.
+    pub(super) fn parse(json: &[u8]) -> Option<Self> {
+        let state: Self = serde_json::from_slice(json).ok()?;
         let trusted = state.synced || (state.boot.is_some() && state.boot == platform::boot());
         (state.form == Self::FORM && trusted).then_some(state)
     }
