@@ -31,6 +31,8 @@ pub(crate) mod fuzzing;
 mod judge;
 mod lanes;
 mod meter;
+#[cfg(test)]
+mod model_tests;
 mod outcome;
 mod part;
 mod plan;
