@@ -89,7 +89,9 @@ pub fn run_targets(args: &Args) -> Result<ExitCode> {
         let usual = ["-timeout=10", "-rss_limit_mb=2048", "-max_len=4096"];
         run(fuzz(args).args([name, &grown, &corpus, "--", &limit]).args(usual))?;
         if args.keep {
-            run(fuzz(args).args([name, &corpus, &grown, "--", "-merge=1"]).args(usual))?;
+            // By edges alone: how often each is taken would keep hundreds of inputs.
+            let merge = ["-merge=1", "-use_counters=0"];
+            run(fuzz(args).args([name, &corpus, &grown, "--"]).args(merge).args(usual))?;
         }
     }
     Ok(ExitCode::SUCCESS)

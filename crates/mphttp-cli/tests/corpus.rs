@@ -2,6 +2,7 @@
 //! target rots. Their list is here; `cargo xtask fuzz` runs them in earnest.
 
 #![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "these are tests, helpers included")]
 
 use std::{
     collections::BTreeSet,

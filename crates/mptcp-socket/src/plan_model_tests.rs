@@ -262,7 +262,7 @@ const fn most(approach: Approach) -> usize {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1024))]
+    #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 16 } else { 1024 }))]
 
     #[test]
     fn whatever_the_network_does_the_plan_keeps_its_promises(
