@@ -18,6 +18,6 @@ pub fn sock_diag(bytes: &[u8]) {
             let ours = bytes.first().is_some_and(|family| [AF_INET, AF_INET6].contains(family));
             assert!(bytes.len() < ANSWER || !ours, "a whole answer is not understood");
         }
-        Message::Dump { .. } => assert_eq!(bytes.len(), 0, "an answer is taken for a question"),
+        Message::Dump { .. } => unreachable!("an answer is taken for a question"),
     }
 }
