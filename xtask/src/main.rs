@@ -10,6 +10,8 @@ use clap::{Parser, Subcommand};
 mod bench;
 mod cases;
 mod command;
+mod fuzz;
+mod nightly;
 mod package;
 mod pool;
 mod prerequisites;
@@ -35,6 +37,12 @@ enum Verb {
     Deb,
     /// Build the program linked statically, with musl
     Static,
+    /// Run the fuzz targets, each for a minute
+    Fuzz(fuzz::Args),
+    /// Interpret what can be interpreted of the tests with Miri (nightly)
+    Miri,
+    /// Run tests with threads under ThreadSanitizer (nightly)
+    Tsan,
     /// Measure against peers in the same run, and write tables
     Bench(bench::Args),
     /// List the HTTP cases that the tests run, with their sources
@@ -58,6 +66,9 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Verb::Test(args) => test::run(&args),
         Verb::Deb => package::deb(),
         Verb::Static => package::linked_statically(),
+        Verb::Fuzz(args) => fuzz::run_targets(&args),
+        Verb::Miri => nightly::miri(),
+        Verb::Tsan => nightly::tsan(),
         Verb::Bench(args) => bench::run(&args),
         Verb::Cases(args) => cases::run(&args),
         Verb::Soak(args) => soak::run(&args),

@@ -22,6 +22,18 @@ pub const C_COMPILER: Program = Program {
     purpose: "compiles aws-lc-rs",
     remedy: "apt-get install gcc libc6-dev",
 };
+/// A C++ compiler: libFuzzer is compiled.
+pub const CXX_COMPILER: Program = Program {
+    names: &["c++", "g++", "clang++"],
+    purpose: "compiles libFuzzer",
+    remedy: "apt-get install g++",
+};
+/// cargo-fuzz, which builds and runs fuzz targets.
+pub const CARGO_FUZZ: Program = Program {
+    names: &["cargo-fuzz"],
+    purpose: "builds fuzz targets",
+    remedy: "cargo install cargo-fuzz --locked",
+};
 /// rustfmt.
 pub const RUSTFMT: Program =
     Program { names: &["cargo-fmt"], purpose: "checks formatting", remedy: "rustup component add rustfmt" };

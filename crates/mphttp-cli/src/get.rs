@@ -1,6 +1,6 @@
 //! `mphttp get`: fetches a URL as curl would, shows each path at work, and says at the end what was used.
 
-mod args;
+pub(crate) mod args;
 mod download;
 mod output;
 pub mod progress;
@@ -219,7 +219,7 @@ fn target(args: &GetArgs) -> anyhow::Result<Target> {
 }
 
 /// The last part of a URL's path, if it can be a file's name here.
-fn remote_name(url: &str) -> Option<PathBuf> {
+pub(crate) fn remote_name(url: &str) -> Option<PathBuf> {
     let (_, rest) = url.split_once("://")?;
     let path = rest.split(['?', '#']).next()?;
     let (_, name) = path.rsplit_once('/')?;

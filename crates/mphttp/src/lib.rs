@@ -10,6 +10,9 @@ pub mod doctor;
 pub mod download;
 mod error;
 pub mod files;
+#[cfg(any(test, feature = "_fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod metrics;
 pub mod proxy;
 pub mod proxy_protocol;

@@ -41,6 +41,10 @@ mod events;
 #[cfg(test)]
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod fuzz_tests;
+#[cfg(any(test, feature = "_fuzzing"))]
+#[cfg(any(target_os = "linux", target_os = "android"))]
+#[doc(hidden)]
+pub mod fuzzing;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod listen;
 #[cfg(not(any(target_os = "linux", target_os = "android")))]

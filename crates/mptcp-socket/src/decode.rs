@@ -221,15 +221,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_bytes_panic(
-            bytes in prop::collection::vec(any::<u8>(), 0..600),
-            length in 0usize..700, a in 0usize..300, b in 0usize..300, count in 0usize..9,
-        ) {
-            let _ = mptcp_info(&bytes);
-            let _ = tcp_info(&bytes);
-            let _ = subflow_addrs(&bytes);
-            let _ = subflow_data(&bytes, length);
-            let _ = full_info(&bytes, a, &bytes, b, count);
+        fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
+            crate::fuzzing::kernel_structures(&bytes);
             let _ = counter(&String::from_utf8_lossy(&bytes), "T", "a");
         }
     }

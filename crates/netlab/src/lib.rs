@@ -40,6 +40,9 @@ mod enter;
 mod error;
 mod forwarder;
 mod frame;
+#[cfg(any(test, feature = "_fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod host;
 mod lab;
 mod link;

@@ -317,7 +317,7 @@ impl GetArgs {
 }
 
 /// `Name: value`, or `Name;` for a header without a value.
-fn header(line: &str) -> Result<(HeaderName, HeaderValue), Error> {
+pub(crate) fn header(line: &str) -> Result<(HeaderName, HeaderValue), Error> {
     let (name, value) = match (line.split_once(':'), line.strip_suffix(';')) {
         (Some((name, value)), _) => (name, value.trim()),
         (None, Some(name)) => (name, ""),
@@ -334,7 +334,7 @@ fn header(line: &str) -> Result<(HeaderName, HeaderValue), Error> {
 }
 
 /// `HOST:PORT:ADDR[,ADDR]...`, IPv6 addresses with or without brackets.
-fn resolve_rule(rule: &str) -> Option<(&str, u16, Vec<IpAddr>)> {
+pub(crate) fn resolve_rule(rule: &str) -> Option<(&str, u16, Vec<IpAddr>)> {
     let (host, rest) = match rule.strip_prefix('[') {
         Some(inner) => inner.split_once("]:")?,
         None => rule.split_once(':')?,

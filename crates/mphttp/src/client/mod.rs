@@ -15,6 +15,8 @@ mod builder;
 pub(crate) mod classify;
 mod coding;
 pub(crate) mod dial;
+#[cfg(any(test, feature = "_fuzzing"))]
+pub(crate) mod fuzzing;
 pub(crate) mod proxy;
 pub(crate) mod receive;
 mod redirect;

@@ -87,7 +87,12 @@ impl State {
     fn read(path: &Path) -> Option<Self> {
         // A pipe in its place would be waited for, and what is larger is not one of ours.
         let sound = fs::metadata(path).is_ok_and(|found| found.is_file() && found.len() <= MOST_STATE);
-        let state: Self = serde_json::from_slice(&sound.then(|| fs::read(path).ok()).flatten()?).ok()?;
+        Self::parse(&sound.then(|| fs::read(path).ok()).flatten()?)
+    }
+
+    /// The state in a file's content, if it can be relied on.
+    pub(super) fn parse(json: &[u8]) -> Option<Self> {
+        let state: Self = serde_json::from_slice(json).ok()?;
         let trusted = state.synced || (state.boot.is_some() && state.boot == platform::boot());
         (state.form == Self::FORM && trusted).then_some(state)
     }
