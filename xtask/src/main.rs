@@ -13,6 +13,8 @@ mod pool;
 mod prerequisites;
 mod python;
 mod steps;
+mod supply;
+mod tarball;
 mod test;
 
 #[derive(Parser)]
@@ -30,8 +32,17 @@ enum Verb {
     Lint,
     /// Make a Debian package of the program
     Deb,
-    /// Build the program linked statically, with musl
+    /// Make an archive of the program linked statically, with musl
     Static,
+    /// Check what a release needs: dependencies, packages, contents, interface; with a summary at the end
+    Supply(supply::Args),
+    /// Write the public interface of the libraries to docs/api
+    Api,
+    /// Print the notes of a release, from CHANGELOG.md
+    ReleaseNotes {
+        /// The version, or `Unreleased`; by default that of the manifests
+        version: Option<String>,
+    },
     /// Measure against peers in the same run, and write tables
     Bench(bench::Args),
 }
@@ -51,6 +62,9 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Verb::Test(args) => test::run(&args),
         Verb::Deb => package::deb(),
         Verb::Static => package::linked_statically(),
+        Verb::Supply(args) => supply::run(&args),
+        Verb::Api => supply::write_api(),
+        Verb::ReleaseNotes { version } => supply::release_notes(version.as_deref()),
         Verb::Bench(args) => bench::run(&args),
         Verb::Lint => test::run(&test::Args::lint()),
     }

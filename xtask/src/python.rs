@@ -102,6 +102,32 @@ pub fn with_libraries() -> Result<PathBuf> {
     environment_with(newest, &base.join("libraries"), "libraries.txt", &wheel)
 }
 
+/// The program of an environment in `folder` with what `requirements` pins, for tools.
+///
+/// # Errors
+/// When there is no Python that will do, or something can't be installed.
+pub fn with_requirements(folder: &Path, requirements: &Path) -> Result<PathBuf> {
+    let pythons = find()?;
+    let program = environment(pythons.last().context(NONE)?, folder)?;
+    let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"];
+    run_command(command(&program).args(pip).arg(requirements))?;
+    Ok(program)
+}
+
+/// The wheel that the step has built, or a new one.
+///
+/// # Errors
+/// When there is no Python that will do, or it can't be built.
+pub fn built_wheel() -> Result<PathBuf> {
+    let base = target_dir().join("python");
+    let built =
+        fs::read_dir(base.join("wheels")).into_iter().flatten().flatten().map(|entry| entry.path()).next();
+    match built {
+        Some(wheel) => Ok(wheel),
+        None => wheel(find()?.last().context(NONE)?, &base),
+    }
+}
+
 /// Every CPython >= 3.10 in `PATH` and of pyenv, one a minor version, oldest first: of several the one with its suites.
 fn find() -> Result<Vec<Python>> {
     let mut found: BTreeMap<u32, Python> = BTreeMap::new();
