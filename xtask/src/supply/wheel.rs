@@ -16,7 +16,7 @@ use crate::python;
 pub fn check(_: &Options) -> Result<Outcome> {
     let wheel = python::built_wheel()?;
     let folder = fresh("dist")?;
-    run(tool("maturin")?.args(["sdist", "--quiet", "--out"]).arg(&folder))?;
+    run(tool("maturin")?.args(["sdist", "--out"]).arg(&folder))?;
     let sources = only(&folder, "gz")?;
     run(tool("python3")?.arg(root().join(JUDGE)).arg("python").arg(&wheel).arg(&sources))?;
     Ok(Outcome::Holds(format!("{} and {}", name(&wheel), name(&sources))))
