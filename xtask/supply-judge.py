@@ -69,6 +69,9 @@ def sources(path: Path) -> None:
         file = archive.extractfile(f"{stem}/PKG-INFO")
         assert file is not None
         metadata(file.read(), name, str(version))
+        file = archive.extractfile(f"{stem}/pyproject.toml")
+        # The lock file is the whole workspace's, of which this is a part: cargo has to cut it.
+        assert file is not None and b"\nlocked" not in file.read(), "pip could not build it: tool.maturin.locked"
 
 
 def main() -> None:

@@ -179,7 +179,8 @@ fn wheel(python: &Python, base: &Path) -> Result<PathBuf> {
     // An older one beside the new one would be as good a guess.
     let _ = fs::remove_dir_all(&wheels);
     let pip = ["-m", "pip", "wheel", "--quiet", "--disable-pip-version-check", "--no-deps", "--wheel-dir"];
-    run_command(command(&program).args(pip).arg(&wheels).arg("."))?;
+    // Not in pyproject.toml: a source distribution has fewer crates than the lock file, which cargo then has to cut.
+    run_command(command(&program).env("MATURIN_PEP517_ARGS", "--locked").args(pip).arg(&wheels).arg("."))?;
     let mut made = fs::read_dir(&wheels)?.flatten().map(|entry| entry.path());
     let (Some(wheel), None) = (made.next(), made.next()) else {
         bail!("not one wheel in {}", wheels.display())

@@ -12,7 +12,7 @@ use super::{Options, Outcome};
 use crate::command::run;
 
 /// How long the database may take to come: a few megabytes.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Licences and sources of everything, duplicates in what people get: the examples for other servers are theirs.
 pub fn licences(_: &Options) -> Result<Outcome> {
@@ -41,7 +41,7 @@ pub fn advisories(_: &Options) -> Result<Outcome> {
             "the RustSec database can't be had from here: run it where it can before a release".into(),
         ));
     }
-    run(tool("cargo-deny")?.args(["--locked", "check", "--disable-fetch", "advisories"]))?;
+    run(tool("cargo-deny")?.args(["--locked", "--offline", "check", "advisories"]))?;
     let which = if fetched { "the database of now" } else { "the copy of the database that is here" };
     Ok(Outcome::Holds(format!("nothing is known against what is locked, by {which}")))
 }

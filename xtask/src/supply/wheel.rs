@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use super::sbom::JUDGE;
 use super::tools::tool;
 use super::{Options, Outcome};
-use crate::command::{root, run, target_dir};
+use crate::command::{cargo, command, output, root, run, target_dir};
 use crate::python;
 
 /// What `pip install .` builds, and the source distribution: contents and metadata.
@@ -19,6 +19,12 @@ pub fn check(_: &Options) -> Result<Outcome> {
     run(tool("maturin")?.args(["sdist", "--out"]).arg(&folder))?;
     let sources = only(&folder, "gz")?;
     run(tool("python3")?.arg(root().join(JUDGE)).arg("python").arg(&wheel).arg(&sources))?;
+    // It stands on its own: nothing of the repository is missing, and nothing else than what was locked is wanted.
+    run(command("tar").arg("--extract").arg("--directory").arg(&folder).arg("--file").arg(&sources))?;
+    let manifest = folder.join(name(&sources).trim_end_matches(".tar.gz")).join("Cargo.toml");
+    output(
+        cargo().args(["metadata", "--offline", "--format-version", "1", "--manifest-path"]).arg(&manifest),
+    )?;
     Ok(Outcome::Holds(format!("{} and {}", name(&wheel), name(&sources))))
 }
 
