@@ -15,6 +15,7 @@ mod doctor;
 mod error_reporting;
 mod exit;
 mod get;
+mod limits;
 mod listening;
 mod logging;
 mod looks;

@@ -24,7 +24,9 @@ use crate::{
     cli::ProtocolArgs,
     error_reporting::{Failure, say},
     exit::Exit,
-    listening::{self, ProxyProtocolArgs, TlsArgs, positive},
+    get::seconds,
+    limits::LimitArgs,
+    listening::{self, ProxyProtocolArgs, TlsArgs},
     restart,
     seen::{Seen, SeenArgs},
     serve_signals::Signals,
@@ -78,9 +80,12 @@ pub struct ServeArgs {
     /// Follow symbolic links that lead out of the directory.
     #[arg(long)]
     follow_symlinks: bool,
-    /// Serve at most this many connections at once; further clients wait.
-    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = positive)]
-    max_connections: usize,
+    /// The limit for a client's silence while something is under way, in seconds: that it takes nothing of what is sent to it, or
+    /// sends nothing of a body.
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "300")]
+    idle_timeout: Duration,
+    #[command(flatten)]
+    limits: LimitArgs,
     #[command(flatten)]
     site: SiteArgs,
     #[command(flatten)]
@@ -135,7 +140,8 @@ pub fn run(args: ServeArgs) -> anyhow::Result<()> {
     let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     // How long a stop may take depends on its cause: `Signals` keeps the time.
     let server = Server::new(listening).protocol(protocol).grace(Duration::MAX).threads(threads);
-    let server = seen.attach(server.max_connections(args.max_connections));
+    let server = server.write_timeout(args.idle_timeout).body_timeout(args.idle_timeout);
+    let server = seen.attach(args.limits.of(server));
     let mut server = args.proxies.expected_by(server);
     if let Some(tls) = &tls {
         server = server.tls(tls.clone());

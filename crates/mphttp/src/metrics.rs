@@ -171,6 +171,12 @@ fn connections(text: &mut Text, sample: &Sample) {
     ] {
         text.single(name, Kind::Counter, help, value);
     }
+    let help = "Connections closed, or not taken, by why: others wanted the room, too many from one address, slow heads, \
+                silent bodies, clients that don't read.";
+    let mut family = text.family("mphttp_connections_cut_total", Kind::Counter, help);
+    for (why, count) in &sample.cuts {
+        family.sample(&[("why", why.as_str())], count);
+    }
 }
 
 fn paths(text: &mut Text, sample: &Sample) {

@@ -7,6 +7,11 @@ mod accepting;
 mod axum;
 mod connect;
 pub mod decode;
+#[cfg(all(feature = "tokio", unix))]
+mod eager;
+#[cfg(all(feature = "tokio", not(unix)))]
+#[path = "eager_elsewhere.rs"]
+mod eager;
 mod error;
 mod listen;
 mod memory;
@@ -26,6 +31,8 @@ mod watch;
 #[cfg(feature = "tokio")]
 pub use accepting::Accepting;
 pub use connect::{Cancel, Connect, Connected};
+#[cfg(feature = "tokio")]
+pub use eager::{EagerListener, EagerStream};
 pub use error::{AttemptError, Error};
 pub use listen::{Accepts, Family, Listen, Listening, host_support, stream_socket};
 pub use memory::{Memory, Remembered};

@@ -19,9 +19,11 @@ mod sealed {
     impl Stream for std::net::TcpStream {}
     #[cfg(feature = "tokio")]
     impl Stream for tokio::net::TcpStream {}
+    #[cfg(feature = "tokio")]
+    impl Stream for crate::EagerStream {}
 }
 
-/// A `TcpStream`, of std or of tokio: what can be [`Watched`].
+/// A `TcpStream`, of std or of tokio, or an `EagerStream`: what can be [`Watched`].
 pub trait Stream: sealed::Stream {}
 impl<S: sealed::Stream> Stream for S {}
 
@@ -400,6 +402,18 @@ mod aio {
     use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
     use super::{Stream, Watched};
+    use crate::EagerStream;
+
+    impl Watched<EagerStream> {
+        /// See [`EagerStream::poll_peek`].
+        pub fn poll_peek(
+            &mut self,
+            context: &mut Context<'_>,
+            buffer: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            self.stream.poll_peek(context, buffer)
+        }
+    }
 
     impl<S: Stream + AsyncRead + Unpin> AsyncRead for Watched<S> {
         fn poll_read(

@@ -77,6 +77,8 @@ pub struct Plan {
     token: bool,
     /// Whether only clients on this host are served.
     here_only: bool,
+    /// How long a client may take nothing of a plain answer.
+    idle: Duration,
 }
 
 /// Serves until Ctrl-C or SIGTERM.
@@ -128,7 +130,7 @@ impl Plan {
         let token = access.has_token();
         let targets = Targets::new().allow(allow_target).deny(deny_target).any_port(any_port);
         let forward = Forward::builder(connector).access(access).targets(targets).idle_timeout(idle).build();
-        Ok(Self { forward, protocol, token, here_only })
+        Ok(Self { forward, protocol, token, here_only, idle })
     }
 
     /// What to export, who may use it, and what it speaks.
@@ -170,6 +172,7 @@ impl Plan {
     /// Serves until a signal; a second one stops at once.
     async fn serve(self, server: Server, log: Option<AccessLog>, quiet: bool) -> anyhow::Result<()> {
         let signals = Signals::new()?;
+        let server = server.write_timeout(self.idle);
         let forward = self.forward.clone();
         let service = service_fn(move |request| answer(forward.clone(), log.clone(), request));
         listening::until_signal(

@@ -17,7 +17,8 @@ use crate::{
     certificates,
     cli::{ProtocolArgs, protocol_parser},
     get::seconds,
-    listening::{ProxyProtocolArgs, TlsArgs, positive},
+    limits::LimitArgs,
+    listening::{ProxyProtocolArgs, TlsArgs},
     seen::{Seen, SeenArgs},
 };
 use listen::Place;
@@ -64,9 +65,8 @@ pub struct ProxyArgs {
     /// [default: 300; with --forward 900].
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     idle_timeout: Option<Duration>,
-    /// Serve at most this many connections at once, upgraded ones and tunnels included; further clients wait.
-    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = positive)]
-    max_connections: usize,
+    #[command(flatten)]
+    limits: LimitArgs,
     #[command(flatten)]
     reverse: reverse::ReverseArgs,
     #[command(flatten)]
@@ -138,7 +138,7 @@ impl ProxyArgs {
         if !self.quiet {
             banner(&listening, &Seat { local, tls: tls.as_ref(), seen: &seen });
         }
-        let server = seen.attach(Server::new(listening).max_connections(self.max_connections));
+        let server = seen.attach(self.limits.of(Server::new(listening)));
         let mut server = self.proxies.expected_by(server);
         if let Some(tls) = &tls {
             server = server.tls(tls.clone());

@@ -94,7 +94,7 @@ impl Body {
             && range.end.saturating_sub(range.start) <= SMALL
             && let Some(bytes) = platform::read_in_memory(&opened.file, range, opened.memory)
         {
-            return Body(Content::Full(bytes.into()));
+            return Body(Content::Full(bytes));
         }
         let mut reader = Reader::new(Arc::clone(&opened.file), parts);
         reader.memory = opened.memory;
@@ -164,7 +164,7 @@ impl Reader {
             Step::Bytes(bytes) => Next::Ready(bytes),
             // What is in memory is read here, without the way to another thread and back.
             Step::Read(range) => match platform::read_in_memory(&self.file, &range, self.memory) {
-                Some(bytes) => Next::Ready(bytes.into()),
+                Some(bytes) => Next::Ready(bytes),
                 None => {
                     let file = Arc::clone(&self.file);
                     Next::Reading(spawn_blocking(move || read(&file, range)))

@@ -20,6 +20,8 @@
 
 mod answer;
 pub(crate) mod body;
+#[cfg(target_os = "linux")]
+mod buffers;
 mod cache;
 mod compress;
 pub(crate) mod conditional;

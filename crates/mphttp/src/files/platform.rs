@@ -14,10 +14,14 @@ mod unix {
     use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
     use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 
+    use bytes::Bytes;
     use cap_std::fs::OpenOptionsExt as _;
     use http::StatusCode;
     use rustix::fs::OFlags;
     use rustix::io::Errno;
+
+    #[cfg(target_os = "linux")]
+    use super::super::buffers::Buffer;
 
     /// `O_NONBLOCK`: a FIFO that takes the file's place between stat and open must not hang the thread.
     const OPEN_FLAGS: i32 = OFlags::NONBLOCK.union(OFlags::NOCTTY).bits() as i32;
@@ -72,13 +76,15 @@ mod unix {
         file: &File,
         range: &std::ops::Range<u64>,
         memory: bool,
-    ) -> Option<Vec<u8>> {
+    ) -> Option<Bytes> {
         let len = usize::try_from(range.end.checked_sub(range.start)?).ok()?;
-        if memory {
-            return read_at(file, range.start, len).ok().filter(|read| read.len() == len);
-        }
-        let mut buffer = vec![0; len];
-        (read_now(file, range.start, &mut buffer) == Ok(len)).then_some(buffer)
+        let mut buffer = Buffer::of(len);
+        let read = if memory {
+            rustix::io::pread(file, buffer.as_mut(), range.start)
+        } else {
+            read_now(file, range.start, buffer.as_mut())
+        };
+        (read == Ok(len)).then(|| buffer.into_bytes())
     }
 
     #[cfg(target_os = "linux")]
@@ -95,7 +101,7 @@ mod unix {
     }
 
     #[cfg(not(target_os = "linux"))]
-    pub(in super::super) fn read_in_memory(_: &File, _: &std::ops::Range<u64>, _: bool) -> Option<Vec<u8>> {
+    pub(in super::super) fn read_in_memory(_: &File, _: &std::ops::Range<u64>, _: bool) -> Option<Bytes> {
         None
     }
 
@@ -119,6 +125,7 @@ mod portable {
     use std::hash::{DefaultHasher, Hash as _, Hasher as _};
     use std::io::{self, Read as _, Seek as _};
 
+    use bytes::Bytes;
     use http::StatusCode;
 
     pub(crate) fn confined_options() -> cap_std::fs::OpenOptions {
@@ -169,7 +176,7 @@ mod portable {
         Ok(buffer)
     }
 
-    pub(in super::super) fn read_in_memory(_: &File, _: &std::ops::Range<u64>, _: bool) -> Option<Vec<u8>> {
+    pub(in super::super) fn read_in_memory(_: &File, _: &std::ops::Range<u64>, _: bool) -> Option<Bytes> {
         None
     }
 

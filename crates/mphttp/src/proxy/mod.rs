@@ -13,6 +13,7 @@ mod traffic;
 mod tunnel;
 mod upstream;
 
+pub(crate) use headers::has_token;
 pub use ipnet::IpNet;
 pub use reverse::ReverseProxy;
 pub use settings::{HostHeader, ReverseProxyBuilder};

@@ -4,7 +4,7 @@ use std::{
     future::Future,
     io,
     net::SocketAddr,
-    pin::Pin,
+    pin::{Pin, pin},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -12,14 +12,17 @@ use std::{
     time::{Duration, Instant},
 };
 
+use mptcp_socket::{EagerListener, EagerStream};
 use tokio::{
-    net::{TcpListener, TcpStream},
     select,
     sync::{OwnedSemaphorePermit, Semaphore},
     time::sleep,
 };
 
-use super::stats::Stats;
+use super::{
+    crowd::{Guest, Origins, Room},
+    stats::{Cut, Stats},
+};
 
 /// The waits before accepting again when the host is short of something, doubling in between.
 const FIRST_WAIT: Duration = Duration::from_millis(10);
@@ -27,6 +30,9 @@ const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
 /// How often a lack is told while it lasts.
 const TOLD_EVERY: Duration = Duration::from_secs(60);
+
+/// How often somebody is asked to make room, while clients wait and there is none.
+const ASKED_EVERY: Duration = Duration::from_millis(20);
 
 /// How many connections may be open, for all who accept them.
 #[derive(Clone, Debug)]
@@ -40,16 +46,33 @@ struct Limit {
     told: AtomicBool,
     /// When it was told last that connections can't be accepted for now.
     short: Mutex<Option<Instant>>,
+    /// When it was told last that one address has all that it may have.
+    greedy: Mutex<Option<Instant>>,
+    room: Room,
+    origins: Arc<Origins>,
+}
+
+/// A connection's place among those that may be open, which it has until this is dropped.
+#[derive(Debug)]
+pub(super) struct Slot {
+    _permit: OwnedSemaphorePermit,
+    _guest: Guest,
 }
 
 impl Slots {
-    pub(super) fn new(connections: usize) -> Self {
+    pub(super) fn new(connections: usize, origins: Arc<Origins>) -> Self {
         let free = Arc::new(Semaphore::new(connections));
         let (ready, told) = (AtomicUsize::new(0), AtomicBool::new(false));
-        Self(Arc::new(Limit { free, ready, told, short: Mutex::new(None) }))
+        let (short, greedy) = (Mutex::default(), Mutex::default());
+        Self(Arc::new(Limit { free, ready, told, short, greedy, room: Room::default(), origins }))
     }
 
-    async fn take(&self) -> io::Result<(OwnedSemaphorePermit, Ready<'_>)> {
+    /// Where connections wait that can make room for others.
+    pub(super) fn room(&self) -> &Room {
+        &self.0.room
+    }
+
+    async fn take(&self, listener: &EagerListener) -> io::Result<(OwnedSemaphorePermit, Ready<'_>)> {
         let limit = &*self.0;
         let slot = if let Ok(slot) = Arc::clone(&limit.free).try_acquire_owned() {
             if limit.free.available_permits() > 0 {
@@ -59,24 +82,68 @@ impl Slots {
         } else {
             if limit.ready.load(Ordering::Relaxed) == 0 && !limit.told.swap(true, Ordering::Relaxed) {
                 tracing::warn!(
-                    "as many connections are open as are allowed: further clients wait in the backlog"
+                    "as many connections are open as are allowed: for each further client an idle one is closed, and \
+                     where none is, clients wait"
                 );
             }
-            Arc::clone(&limit.free).acquire_owned().await.map_err(io::Error::other)?
+            let mut free = pin!(Arc::clone(&limit.free).acquire_owned());
+            loop {
+                // While nobody waits at the listener, nobody has to go.
+                if is_wanted(listener) {
+                    limit.room.ask();
+                }
+                select! {
+                    biased;
+                    slot = free.as_mut() => break slot.map_err(io::Error::other)?,
+                    () = sleep(ASKED_EVERY) => {}
+                }
+            }
         };
+        limit.room.found();
         limit.ready.fetch_add(1, Ordering::Relaxed);
         Ok((slot, Ready(limit)))
     }
 
     /// Whether a lack is to be told: all who accept meet the same one, and it comes back with each connection that ends.
     fn tells_of_lack(&self) -> bool {
-        let mut last = self.0.short.lock().unwrap_or_else(PoisonError::into_inner);
-        let due = last.is_none_or(|last| last.elapsed() >= TOLD_EVERY);
-        if due {
-            *last = Some(Instant::now());
-        }
-        due
+        is_due(&self.0.short)
     }
+
+    /// Lets a client in, unless too many come from where it does.
+    fn admit(&self, permit: OwnedSemaphorePermit, remote: SocketAddr) -> Option<Slot> {
+        let guest = self.0.origins.admit(remote.ip());
+        if guest.is_none() && is_due(&self.0.greedy) {
+            tracing::warn!(
+                address = %remote.ip().to_canonical(),
+                "one address has as many connections as it may have: further ones are closed"
+            );
+        }
+        guest.map(|guest| Slot { _permit: permit, _guest: guest })
+    }
+}
+
+/// Whether something that lasts is to be told again.
+fn is_due(last: &Mutex<Option<Instant>>) -> bool {
+    let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+    let due = last.is_none_or(|last| last.elapsed() >= TOLD_EVERY);
+    if due {
+        *last = Some(Instant::now());
+    }
+    due
+}
+
+/// Whether clients wait to be accepted.
+#[cfg(unix)]
+fn is_wanted(listener: &EagerListener) -> bool {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let mut look = [PollFd::new(listener, PollFlags::IN)];
+    // What can't be known is taken for so.
+    poll(&mut look, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).map_or(true, |ready| ready > 0)
+}
+
+#[cfg(not(unix))]
+fn is_wanted(_: &EagerListener) -> bool {
+    true
 }
 
 /// Counts somebody as ready to accept.
@@ -90,17 +157,17 @@ impl Drop for Ready<'_> {
 
 /// Hands each connection, with its slot, to `serve`, until `shutdown` completes or the listener breaks.
 pub(super) async fn run(
-    listener: &TcpListener,
+    listener: &EagerListener,
     slots: &Slots,
     stats: &Stats,
     mut shutdown: Pin<&mut impl Future<Output = ()>>,
-    mut serve: impl FnMut(TcpStream, SocketAddr, OwnedSemaphorePermit),
+    mut serve: impl FnMut(EagerStream, SocketAddr, Slot),
 ) -> io::Result<()> {
     let mut wait = None;
     loop {
         // First the slot, then the connection: who can't be served yet waits in the kernel's queue.
         let accepted = async {
-            let (slot, _ready) = slots.take().await?;
+            let (slot, _ready) = slots.take(listener).await?;
             listener.accept().await.map(|(stream, remote)| (stream, remote, slot))
         };
         let accepted = select! {
@@ -111,7 +178,10 @@ pub(super) async fn run(
         let error = match accepted {
             Ok((stream, remote, slot)) => {
                 wait = None;
-                serve(stream, remote, slot);
+                match slots.admit(slot, remote) {
+                    Some(slot) => serve(stream, remote, slot),
+                    None => stats.cut(Cut::Address),
+                }
                 continue;
             }
             Err(error) => error,
@@ -124,6 +194,8 @@ pub(super) async fn run(
                 if slots.tells_of_lack() {
                     tracing::warn!(%error, "can't accept connections for now");
                 }
+                // Whoever goes gives a descriptor back.
+                slots.room().ask();
                 let pause = wait.map_or(FIRST_WAIT, |last: Duration| (last * 2).min(LONGEST_WAIT));
                 wait = Some(pause);
                 select! {

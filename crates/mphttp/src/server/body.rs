@@ -1,12 +1,14 @@
 //! The bodies as the server hands them around: requests held to their limit, responses that end what is in flight.
 
 use std::{
+    future::Future,
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicU8, Ordering},
     },
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -14,6 +16,7 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use pin_project_lite::pin_project;
+use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::{gauge::Gauge, under_way::UnderWay};
 use crate::BoxError;
@@ -24,7 +27,8 @@ pub struct RequestBody {
     incoming: Incoming,
     /// What may still arrive, and what was allowed in all.
     limit: Option<(u64, u64)>,
-    exceeded: Arc<AtomicBool>,
+    silence: Option<Silence>,
+    fault: Fault,
     /// Who is to be told when all of it was read.
     gauge: Option<Arc<Gauge>>,
 }
@@ -38,18 +42,89 @@ pub struct BodyTooLarge {
     pub limit: u64,
 }
 
+/// Nothing of the body of a request came for too long ([`Server::body_timeout`](super::Server::body_timeout)).
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("nothing of the request's body came for {:.1} s", .limit.as_secs_f64())]
+#[non_exhaustive]
+pub struct BodySilent {
+    /// The limit.
+    pub limit: Duration,
+}
+
+/// What a client did wrong with its body: told to the server, whatever the handler makes of the error.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Fault(Arc<AtomicU8>);
+
+impl Fault {
+    const TOO_LARGE: u8 = 1;
+    const SILENT: u8 = 2;
+
+    pub(super) fn is_too_large(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == Self::TOO_LARGE
+    }
+
+    pub(super) fn is_silent(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == Self::SILENT
+    }
+
+    fn is_any(&self) -> bool {
+        self.0.load(Ordering::Relaxed) != 0
+    }
+
+    fn set(&self, fault: u8) {
+        self.0.store(fault, Ordering::Relaxed);
+    }
+}
+
+/// For how long a client may send nothing of a body that is waited for. Time in which nobody asks for more does not count.
+#[derive(Debug)]
+struct Silence {
+    limit: Duration,
+    asked: Option<Instant>,
+    alarm: Option<Pin<Box<Sleep>>>,
+}
+
+impl Silence {
+    fn heard(&mut self) {
+        self.asked = None;
+    }
+
+    /// Ready when nothing has come for too long.
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let asked = *self.asked.get_or_insert_with(Instant::now);
+        // A limit beyond what the clock can tell is none.
+        let Some(deadline) = asked.checked_add(self.limit) else { return Poll::Pending };
+        let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        // Set anew only when it rings, not for each piece that comes.
+        while alarm.as_mut().poll(context).is_ready() {
+            if alarm.deadline() >= deadline {
+                return Poll::Ready(());
+            }
+            alarm.as_mut().reset(deadline);
+        }
+        Poll::Pending
+    }
+}
+
 impl RequestBody {
-    pub(super) fn new(incoming: Incoming, limit: Option<u64>, gauge: &Arc<Gauge>) -> Self {
+    pub(super) fn new(
+        incoming: Incoming,
+        limit: Option<u64>,
+        silence: Option<Duration>,
+        gauge: &Arc<Gauge>,
+    ) -> Self {
         // Most requests have none.
         let open = !incoming.is_end_stream();
         gauge.body(open);
         let gauge = open.then(|| Arc::clone(gauge));
-        Self { incoming, limit: limit.map(|limit| (limit, limit)), exceeded: Arc::default(), gauge }
+        let silence = silence.filter(|_| open).map(|limit| Silence { limit, asked: None, alarm: None });
+        let limit = limit.map(|limit| (limit, limit));
+        Self { incoming, limit, silence, fault: Fault::default(), gauge }
     }
 
-    /// Tells later whether the limit was exceeded, whatever the handler made of the error.
-    pub(super) fn exceeded(&self) -> Arc<AtomicBool> {
-        Arc::clone(&self.exceeded)
+    /// Tells later what was wrong with it, whatever the handler made of the error.
+    pub(super) fn fault(&self) -> Fault {
+        self.fault.clone()
     }
 }
 
@@ -61,7 +136,7 @@ impl Body for RequestBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        if self.exceeded.load(Ordering::Relaxed) {
+        if self.fault.is_any() {
             return Poll::Ready(None);
         }
         if self.incoming.is_end_stream() {
@@ -69,7 +144,16 @@ impl Body for RequestBody {
             // if the answer has left before; and if the connection is parked or closed by then, it tells of an error.
             return Poll::Ready(None);
         }
-        let frame = ready!(Pin::new(&mut self.incoming).poll_frame(context));
+        let this = &mut *self;
+        let Poll::Ready(frame) = Pin::new(&mut this.incoming).poll_frame(context) else {
+            let Some(silence) = &mut this.silence else { return Poll::Pending };
+            ready!(silence.poll(context));
+            this.fault.set(Fault::SILENT);
+            return Poll::Ready(Some(Err(BodySilent { limit: silence.limit }.into())));
+        };
+        if let Some(silence) = &mut this.silence {
+            silence.heard();
+        }
         if (frame.is_none() || self.incoming.is_end_stream())
             && let Some(gauge) = self.gauge.take()
         {
@@ -82,7 +166,7 @@ impl Body for RequestBody {
                 Some(rest) => *left = rest,
                 None => {
                     let error = BodyTooLarge { limit: *limit };
-                    self.exceeded.store(true, Ordering::Relaxed);
+                    self.fault.set(Fault::TOO_LARGE);
                     return Poll::Ready(Some(Err(error.into())));
                 }
             }
@@ -91,7 +175,7 @@ impl Body for RequestBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.exceeded.load(Ordering::Relaxed) || self.incoming.is_end_stream()
+        self.fault.is_any() || self.incoming.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -117,7 +201,8 @@ pin_project! {
 }
 
 impl<B> ResponseBody<B> {
-    pub(super) fn handler(body: B, under_way: UnderWay) -> Self {
+    pub(super) fn handler(body: B, mut under_way: UnderWay) -> Self {
+        under_way.offers();
         Self { source: Source::Handler { body }, under_way }
     }
 
@@ -138,14 +223,20 @@ where
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        match self.project().source.project() {
+        let this = self.project();
+        this.under_way.is_asked();
+        let frame = match this.source.project() {
             SourceProjection::Handler { body } => {
-                body.poll_frame(context).map(|frame| frame.map(|frame| frame.map_err(Into::into)))
+                ready!(body.poll_frame(context)).map(|frame| frame.map_err(Into::into))
             }
             SourceProjection::Own { body } => {
-                body.poll_frame(context).map(|frame| frame.map(|frame| frame.map_err(Into::into)))
+                ready!(body.poll_frame(context)).map(|frame| frame.map_err(Into::into))
             }
+        };
+        if let Some(Ok(_)) = &frame {
+            this.under_way.offers();
         }
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {

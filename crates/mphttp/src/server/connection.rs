@@ -1,6 +1,7 @@
 //! The life of one connection: socket, TLS, HTTP, and the limits that end it.
 
 use std::{
+    io,
     net::SocketAddr,
     pin::{Pin, pin},
     sync::Arc,
@@ -12,27 +13,29 @@ use http::{Request, Response};
 use hyper::service::Service;
 use hyper_util::rt::TokioIo;
 use ipnet::IpNet;
-use mptcp_socket::{Accepts, Protocol, Spoken, Watched, WeakWatch};
+use mptcp_socket::{Accepts, EagerStream, Protocol, Spoken, Watched, WeakWatch};
+use socket2::SockRef;
 use tokio::{
     io::AsyncWriteExt,
-    net::TcpStream,
     select,
-    sync::{OwnedSemaphorePermit, watch},
+    sync::watch,
     time::{Instant, sleep_until, timeout},
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use super::{
     Limits,
+    accept::{Slot, Slots},
     body::RequestBody,
-    gauge::{Gauge, Tracked, Verdict},
+    gauge::{Gauge, Verdict},
     handshake,
     open::Registry,
     parking::{self, Close, Lively, Parkable, SILENCE},
     protocol::{self, Machine, Protocols},
     refused::{Refused, Told},
     request::{ForConnection, Peer},
-    stats::Stats,
+    stats::{Cut, Stats},
+    tracked::Tracked,
 };
 use crate::{
     BoxError,
@@ -43,16 +46,22 @@ use crate::{
 /// How long a connection that was asked to end may take for its farewell (GOAWAY, close_notify).
 const FAREWELL: Duration = Duration::from_secs(5);
 
+/// How often a connection of HTTP/2 is looked at at least: whether others can have its room.
+const LOOK: Duration = Duration::from_secs(2);
+
 /// What the connections of a server share.
 pub(super) struct Shared<S> {
     pub(super) service: S,
     pub(super) accepts: Accepts,
+    /// Where all connections arrive, if it is one address.
+    pub(super) local: Option<SocketAddr>,
     pub(super) acceptor: Option<TlsAcceptor>,
     pub(super) protocols: Protocols,
     /// Whether connections have `TCP_NODELAY` from their listener.
     pub(super) nodelay: bool,
     pub(super) limits: Limits,
     pub(super) lively: Lively,
+    pub(super) slots: Slots,
     /// Whose connections begin with a PROXY protocol header.
     pub(super) proxies: Vec<IpNet>,
     pub(super) stats: Stats,
@@ -71,12 +80,8 @@ struct Held<IO, S> {
 
 /// Serves one connection to its end. The future is small, since it is what a parked connection costs: what is needed only
 /// while something happens lies in boxes.
-pub(super) async fn serve<S, B>(
-    stream: TcpStream,
-    remote: SocketAddr,
-    shared: Arc<Shared<S>>,
-    slot: OwnedSemaphorePermit,
-) where
+pub(super) async fn serve<S, B>(stream: EagerStream, remote: SocketAddr, shared: Arc<Shared<S>>, slot: Slot)
+where
     S: Service<Request<RequestBody>, Response = Response<B>> + Send + Sync + 'static,
     S::Future: Send + 'static,
     S::Error: Into<BoxError> + Send,
@@ -103,7 +108,7 @@ pub(super) async fn serve<S, B>(
 
 /// A connection of which is known what it speaks.
 struct Begun {
-    stream: Watched<TcpStream>,
+    stream: Watched<EagerStream>,
     watch: WeakWatch,
     peer: Peer,
     /// Its own ends, whoever it is proxied for.
@@ -114,15 +119,15 @@ struct Begun {
 
 /// Learns what an accepted connection is; `None` if it is not to be served.
 fn begin<S>(
-    stream: TcpStream,
+    stream: EagerStream,
     remote: SocketAddr,
     shared: &Shared<S>,
     note: impl FnOnce(Spoken),
 ) -> Option<Begun> {
-    let local = stream.local_addr().ok()?;
+    let local = shared.local.map_or_else(|| stream.local_addr().ok(), Some)?;
     if !shared.nodelay {
         // Best effort: a connection without it works, only with more delay.
-        let _ = stream.set_nodelay(true);
+        let _ = SockRef::from(&stream).set_tcp_nodelay(true);
     }
     let _ = shared.accepts.set_options(&stream);
     let origin = shared.accepts.origin(&stream);
@@ -173,11 +178,7 @@ async fn introduce<S>(mut begun: Box<Begun>, shared: &Shared<S>) -> Option<Box<B
 }
 
 /// What a connection keeps.
-fn hold<S>(
-    begun: Begun,
-    shared: Arc<Shared<S>>,
-    slot: OwnedSemaphorePermit,
-) -> Box<Held<Watched<TcpStream>, S>> {
+fn hold<S>(begun: Begun, shared: Arc<Shared<S>>, slot: Slot) -> Box<Held<Watched<EagerStream>, S>> {
     let Begun { stream, watch, peer, ends, spoken, gauge } = begun;
     let entry = Registry::enter(&shared.stats, peer, ends, spoken, &watch);
     let record = entry.as_ref().map(|entry| Arc::clone(entry.record()));
@@ -189,8 +190,8 @@ fn hold<S>(
 
 /// Shakes hands.
 async fn greet<S>(
-    held: Box<Held<Watched<TcpStream>, S>>,
-) -> Option<Box<Held<Box<TlsStream<Watched<TcpStream>>>, S>>> {
+    held: Box<Held<Watched<EagerStream>, S>>,
+) -> Option<Box<Held<Box<TlsStream<Watched<EagerStream>>>, S>>> {
     let Held { io, service, mut stopping, http1 } = *held;
     let shared = Arc::clone(&service.shared);
     let acceptor = shared.acceptor.as_ref()?;
@@ -200,6 +201,10 @@ async fn greet<S>(
         select! {
             biased;
             () = parking::asked_to_end(&service.gauge, &mut stopping) => None,
+            () = shared.slots.room().make(&service.gauge) => {
+                shared.stats.cut(Cut::Room);
+                None
+            }
             greeted = timeout(limit, handshake::accept(acceptor, stream)) => match greeted {
                 Ok(Ok(stream)) => Some(Box::new(stream)),
                 Ok(Err(error)) => {
@@ -235,11 +240,12 @@ where
 {
     loop {
         let Held { io, service, stopping, .. } = &mut *held;
-        if io.is_drained()
-            && let Err(close) =
-                parking::park(io.get_ref(), io.gauge(), &service.shared.limits, stopping).await
-        {
-            return Box::pin(end(held, close)).await;
+        let limits = &service.shared.limits;
+        match parking::park(io, &service.gauge, limits, stopping, service.shared.slots.room()).await {
+            Ok(Ok(true)) => {}
+            Ok(Ok(false)) => return,
+            Ok(Err(error)) => return broken(&service.peer, &error),
+            Err(close) => return Box::pin(end(held, close)).await,
         }
         match Box::pin(drive(held)).await {
             Some(again) => held = again,
@@ -248,15 +254,27 @@ where
     }
 }
 
+fn broken(peer: &Peer, error: &io::Error) {
+    tracing::debug!(remote = %peer.remote, %error, "the connection ended with an error");
+}
+
 /// Closes a connection that has nothing under way.
 async fn end<IO: Parkable, S>(mut held: Box<Held<IO, S>>, close: Close) {
+    let (remote, stats) = (held.service.peer.remote, &held.service.shared.stats);
     match close {
-        // What comes of it is no matter: the client has nothing to expect.
-        Close::Farewell => _ = timeout(FAREWELL, held.io.shutdown()).await,
-        Close::AtOnce => {
-            tracing::debug!(remote = %held.service.peer.remote, "the head of a request took too long");
+        Close::Room => {
+            tracing::debug!(%remote, "closed an idle connection: others want its room");
+            stats.cut(Cut::Room);
         }
+        Close::AtOnce => {
+            tracing::debug!(%remote, "the head of a request took too long");
+            stats.cut(Cut::Head);
+            return;
+        }
+        Close::Farewell => {}
     }
+    // What comes of it is no matter: the client has nothing to expect.
+    _ = timeout(FAREWELL, held.io.shutdown()).await;
 }
 
 /// Serves a connection until it ends (`None`), or is silent and can be parked.
@@ -273,14 +291,13 @@ where
     let mut http2 = false;
     if !held.http1 {
         let Held { io, service, stopping, .. } = &mut *held;
-        let told = parking::within(&service.gauge, &shared.limits, stopping, protocol::tell(io)).await;
+        let room = shared.slots.room();
+        let told =
+            parking::within(&service.gauge, &shared.limits, stopping, room, protocol::is_http2(io)).await;
         match told {
-            Ok(Ok((preface, first))) => {
-                http2 = preface;
-                io.unread(first);
-            }
+            Ok(Ok(preface)) => http2 = preface,
             Ok(Err(error)) => {
-                tracing::debug!(remote = %service.peer.remote, %error, "the connection ended with an error");
+                broken(&service.peer, &error);
                 return None;
             }
             Err(close) => {
@@ -335,10 +352,12 @@ async fn run<M: Machine, S>(
     let About { gauge, peer, watch, parks } = about;
     let remote = peer.remote;
     let _lively = shared.lively.one();
-    let patience = || if *parks { shared.lively.patience() } else { head };
-    let mut alarm =
-        pin!(sleep_until(Instant::now() + head.min(idle).min(stuck.unwrap_or(idle)).min(patience())));
+    let patience = || if *parks { shared.lively.patience() } else { LOOK };
+    let mut alarm = pin!(sleep_until(Instant::now() + head.min(idle).min(stuck).min(patience())));
     let (mut told, mut leaving) = (false, false);
+    // Whether it could make room for others, as of the last look.
+    let mut could_go = false;
+    let mut room = pin!(shared.slots.room().make(gauge));
     let mut asked = pin!(parking::asked_to_end(gauge, stopping));
     loop {
         select! {
@@ -358,8 +377,20 @@ async fn run<M: Machine, S>(
                 told = true;
                 machine.as_mut().leave();
             }
+            () = room.as_mut(), if could_go && !leaving => {
+                tracing::debug!(%remote, "closed a connection: others want its room");
+                shared.stats.cut(Cut::Room);
+                if *parks || gauge.is_busy() {
+                    return false;
+                }
+                // HTTP/2 says farewell.
+                (told, leaving) = (true, true);
+                machine.as_mut().leave();
+                alarm.as_mut().reset(Instant::now() + FAREWELL);
+            }
             () = alarm.as_mut() => match gauge.judge(head, idle, stuck) {
                 Verdict::Fine(next) if *parks && !told => {
+                    could_go = gauge.could_go();
                     let (now, patience) = (Instant::now(), patience());
                     let silent = gauge.silent_since();
                     if silent.is_some_and(|since| since + patience <= now) {
@@ -368,13 +399,18 @@ async fn run<M: Machine, S>(
                     // Who is busy is not looked at often: thousands may be.
                     alarm.as_mut().reset(next.min(silent.map_or(now + SILENCE, |since| since + patience)));
                 }
-                Verdict::Fine(next) => alarm.as_mut().reset(next),
+                Verdict::Fine(next) => {
+                    could_go = gauge.could_go();
+                    alarm.as_mut().reset(next.min(Instant::now() + LOOK));
+                }
                 Verdict::SlowHead => {
                     tracing::debug!(%remote, "the head of a request took too long");
+                    shared.stats.cut(Cut::Head);
                     return false;
                 }
                 Verdict::Stuck => {
                     tracing::info!(%remote, "closed the connection of a client that does not read");
+                    shared.stats.cut(Cut::Write);
                     return false;
                 }
                 Verdict::Idle if leaving => return false,

@@ -1,25 +1,14 @@
 //! Whether a connection is busy, idle, or dawdling over the head of a request: what its time limits are judged by.
 
 use std::{
-    future::Future,
-    io,
-    pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
-    task::{Context, Poll, ready},
     time::Duration,
 };
 
-use bytes::Bytes;
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    sync::OwnedSemaphorePermit,
-    time::Instant,
-};
-
-use super::open::Entry;
+use tokio::time::Instant;
 
 /// The activity of one connection.
 #[derive(Debug)]
@@ -31,10 +20,61 @@ pub(super) struct Gauge {
     unflushed: AtomicBool,
     /// Whether more of a request's body may arrive.
     body: AtomicBool,
+    /// Whether the connection ends with the answer to the latest request.
+    last: AtomicBool,
     born: Instant,
     /// Since when the client takes nothing of what is to be sent, in milliseconds after `born`, and one more; 0 while it does.
     stuck_at: AtomicU64,
+    /// How many answers of HTTP/2 have something for the client that it has not taken.
+    offers: AtomicU32,
+    /// When it last took something of one, in milliseconds after `born`.
+    taken_at: AtomicU64,
+    /// How fast the client takes answers, once it has had no room for one.
+    takes: Pace,
+    /// How fast it sends the body of its request.
+    sends: Pace,
     times: Mutex<Times>,
+}
+
+/// How long a connection with nothing to answer is left alone although others want its room: what it is about to ask may be on
+/// its way.
+const LEFT_ALONE: Duration = Duration::from_secs(1);
+/// How long one that takes or sends hardly anything of what is under way is.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How many bytes in that time are more than hardly anything.
+const HARDLY: u64 = 5000;
+
+/// Since when hardly anything moves in one direction.
+#[derive(Debug, Default)]
+struct Pace {
+    /// In milliseconds after the connection's birth, and one more; 0 for a direction that is not looked at.
+    since: AtomicU64,
+    bytes: AtomicU64,
+}
+
+impl Pace {
+    fn begin(&self, now: u64) {
+        self.bytes.store(0, Ordering::Relaxed);
+        self.since.store(now + 1, Ordering::Relaxed);
+    }
+
+    fn end(&self) {
+        self.since.store(0, Ordering::Relaxed);
+    }
+
+    fn is_on(&self) -> bool {
+        self.since.load(Ordering::Relaxed) != 0
+    }
+
+    /// Whether enough has moved for time to count anew.
+    fn moved(&self, bytes: usize) -> bool {
+        self.bytes.fetch_add(bytes as u64, Ordering::Relaxed) + bytes as u64 >= HARDLY
+    }
+
+    fn is_slow(&self, now: u64) -> bool {
+        let since = self.since.load(Ordering::Relaxed).checked_sub(1);
+        since.is_some_and(|since| since + PATIENCE.as_millis() as u64 <= now)
+    }
 }
 
 #[derive(Debug)]
@@ -71,8 +111,13 @@ impl Gauge {
             spoke: AtomicBool::new(false),
             unflushed: AtomicBool::new(false),
             body: AtomicBool::new(false),
+            last: AtomicBool::new(false),
             born: now,
             stuck_at: AtomicU64::new(0),
+            offers: AtomicU32::new(0),
+            taken_at: AtomicU64::new(0),
+            takes: Pace::default(),
+            sends: Pace::default(),
             times: Mutex::new(times),
         })
     }
@@ -84,22 +129,23 @@ impl Gauge {
         (times.idle_since, times.head_since) = (now, Some(now));
     }
 
-    /// A request whose head has arrived; in flight until the guard is dropped.
-    pub(super) fn request(self: &Arc<Self>, multiplexed: bool) -> InFlight {
+    /// A request whose head has arrived; in flight until the guard is dropped. `last` if the connection ends with its answer.
+    pub(super) fn request(self: &Arc<Self>, multiplexed: bool, last: bool) -> InFlight {
+        self.last.store(last, Ordering::Release);
         self.in_flight.fetch_add(1, Ordering::AcqRel);
         let mut times = self.times();
         times.head_since = None;
         times.head_begun = false;
         times.multiplexed = multiplexed;
-        InFlight(Arc::clone(self))
+        InFlight { gauge: Arc::clone(self), multiplexed }
     }
 
-    pub(super) fn judge(&self, head: Duration, idle: Duration, stuck: Option<Duration>) -> Verdict {
+    pub(super) fn judge(&self, head: Duration, idle: Duration, stuck: Duration) -> Verdict {
         let now = Instant::now();
         // Looked at this often, no deadline that arises in between is missed: none is nearer.
-        let mut next = now + head.min(idle).min(stuck.unwrap_or(idle));
-        if let (Some(limit), Some(at)) = (stuck, self.stuck_at.load(Ordering::Relaxed).checked_sub(1)) {
-            let deadline = self.born + Duration::from_millis(at) + limit;
+        let mut next = now + head.min(idle).min(stuck);
+        if let Some(since) = self.stuck_since() {
+            let deadline = since + stuck;
             if deadline <= now {
                 return Verdict::Stuck;
             }
@@ -122,7 +168,41 @@ impl Gauge {
     /// Whether more of the body of the latest request may arrive. One that is given up before its end counts until the next
     /// request: who knows how much of it HTTP still has to skip.
     pub(super) fn body(&self, open: bool) {
+        if open {
+            self.sends.begin(self.now());
+        } else {
+            self.sends.end();
+        }
         self.body.store(open, Ordering::Release);
+    }
+
+    /// Since when the client takes nothing of what is to be sent: its socket has no room, or no answer of HTTP/2 may go on.
+    fn stuck_since(&self) -> Option<Instant> {
+        let socket = self.stuck_at.load(Ordering::Relaxed).checked_sub(1);
+        let offers = self.offers.load(Ordering::Relaxed) > 0;
+        let answers = offers.then(|| self.taken_at.load(Ordering::Relaxed));
+        let at = match (socket, answers) {
+            (Some(socket), Some(answers)) => socket.min(answers),
+            (at, other) => at.or(other)?,
+        };
+        Some(self.born + Duration::from_millis(at))
+    }
+
+    /// Whether the connection can be closed when others want its room: nothing is being answered, or the client neither takes
+    /// nor sends anything.
+    pub(super) fn could_go(&self) -> bool {
+        let now = Instant::now();
+        let stuck = self.stuck_since().is_some_and(|since| since + PATIENCE <= now);
+        if stuck || self.takes.is_slow(self.now()) {
+            return true;
+        }
+        let times = self.times();
+        if self.is_idle() {
+            let since = times.head_since.unwrap_or(times.idle_since);
+            return !self.unflushed.load(Ordering::Acquire) && since + LEFT_ALONE <= now;
+        }
+        // The bodies of HTTP/2 are not told apart.
+        !times.multiplexed && self.sends.is_slow(self.now())
     }
 
     /// Since when an HTTP/1.1 connection has been between two requests, with nothing under way in either direction.
@@ -137,7 +217,28 @@ impl Gauge {
 
     /// Bytes of a head are there that were not seen to be some.
     pub(super) fn head_begun(&self) {
-        self.has_read();
+        self.has_read(0);
+    }
+
+    /// Whether a request is being answered.
+    pub(super) fn is_busy(&self) -> bool {
+        !self.is_idle()
+    }
+
+    /// Whether what is still to be sent is the end of the last answer.
+    pub(super) fn ends(&self) -> bool {
+        self.last.load(Ordering::Acquire) && self.is_idle()
+    }
+
+    /// Something is to be written: it may not leave at once.
+    pub(super) fn unflushed(&self) {
+        self.unflushed.store(true, Ordering::Release);
+    }
+
+    /// All that was to be written has left.
+    pub(super) fn flushed(&self) {
+        self.takes.end();
+        self.unflushed.store(false, Ordering::Release);
     }
 
     fn is_idle(&self) -> bool {
@@ -149,8 +250,12 @@ impl Gauge {
         !self.spoke.load(Ordering::Relaxed)
     }
 
-    fn has_read(&self) {
+    /// Bytes have arrived, so many.
+    pub(super) fn has_read(&self, bytes: usize) {
         self.spoke.store(true, Ordering::Relaxed);
+        if self.sends.is_on() && self.sends.moved(bytes) {
+            self.sends.begin(self.now());
+        }
         if self.is_idle() {
             let mut times = self.times();
             // What arrives between HTTP/2 requests may be anything (PING, SETTINGS, WINDOW_UPDATE): only the idle
@@ -163,14 +268,25 @@ impl Gauge {
     }
 
     /// There is something to send, and the client has no room for it.
-    fn waits_to_write(&self) {
+    pub(super) fn waits_to_write(&self) {
         if self.stuck_at.load(Ordering::Relaxed) == 0 {
-            let now = u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX - 1);
-            self.stuck_at.store(now + 1, Ordering::Relaxed);
+            self.stuck_at.store(self.now() + 1, Ordering::Relaxed);
+            if !self.takes.is_on() {
+                self.takes.begin(self.now());
+            }
         }
     }
 
-    fn has_written(&self) {
+    /// Milliseconds since `born`.
+    fn now(&self) -> u64 {
+        u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX - 1)
+    }
+
+    /// The client has taken bytes, so many.
+    pub(super) fn has_written(&self, bytes: usize) {
+        if self.takes.is_on() && self.takes.moved(bytes) {
+            self.takes.end();
+        }
         if self.stuck_at.load(Ordering::Relaxed) != 0 {
             self.stuck_at.store(0, Ordering::Relaxed);
         }
@@ -187,244 +303,42 @@ impl Gauge {
 
 /// Keeps a request counted as in flight.
 #[derive(Debug)]
-pub(super) struct InFlight(Arc<Gauge>);
+pub(super) struct InFlight {
+    gauge: Arc<Gauge>,
+    multiplexed: bool,
+}
 
 impl InFlight {
     /// Never lets go: for an HTTP/2 stream that becomes a tunnel (CONNECT) and outlives its response.
     pub(super) fn forever(&self) {
-        self.0.in_flight.fetch_add(1, Ordering::AcqRel);
+        self.gauge.in_flight.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Whether answers wait for the client by themselves (RFC 9113 section 5.2). In HTTP/1.1 its socket tells.
+    pub(super) fn is_multiplexed(&self) -> bool {
+        self.multiplexed
+    }
+
+    /// The answer has something for the client.
+    pub(super) fn offers(&self) {
+        if self.gauge.offers.fetch_add(1, Ordering::Relaxed) == 0 {
+            self.gauge.taken_at.store(self.gauge.now(), Ordering::Relaxed);
+        }
+    }
+
+    /// The client has taken it, or will never.
+    pub(super) fn offers_no_more(&self) {
+        self.gauge.taken_at.store(self.gauge.now(), Ordering::Relaxed);
+        self.gauge.offers.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.times().idle_since = Instant::now();
-        self.0.in_flight.fetch_sub(1, Ordering::AcqRel);
-    }
-}
-
-/// The connection's bytes, seen by its gauge. Holds the connection's slot, also after an upgrade took it over.
-#[derive(Debug)]
-pub(super) struct Tracked<IO> {
-    // Declared, and so dropped, before the stream: its last look needs it.
-    _entry: Option<Entry>,
-    io: IO,
-    gauge: Arc<Gauge>,
-    /// Bytes that were read before and are to be read again.
-    again: Bytes,
-    _slot: OwnedSemaphorePermit,
-}
-
-impl<IO> Tracked<IO> {
-    pub(super) fn new(io: IO, gauge: Arc<Gauge>, slot: OwnedSemaphorePermit, entry: Option<Entry>) -> Self {
-        Self { _entry: entry, io, gauge, again: Bytes::new(), _slot: slot }
-    }
-
-    /// Puts what `make` makes of the stream in its place; the connection ends if that is nothing.
-    pub(super) async fn replace<New, F>(self, make: impl FnOnce(IO) -> F) -> Option<Tracked<New>>
-    where
-        F: Future<Output = Option<New>>,
-    {
-        let Self { _entry, io, gauge, again, _slot } = self;
-        let io = make(io).await?;
-        Some(Tracked { _entry, io, gauge, again, _slot })
-    }
-
-    pub(super) fn get_ref(&self) -> &IO {
-        &self.io
-    }
-
-    pub(super) fn gauge(&self) -> &Gauge {
-        &self.gauge
-    }
-
-    /// Gives bytes back that were read, before those that were given back already.
-    pub(super) fn unread(&mut self, bytes: Bytes) {
-        self.again = if self.again.is_empty() { bytes } else { [&*bytes, &*self.again].concat().into() };
-    }
-
-    /// Whether there is nothing to be read again.
-    pub(super) fn is_drained(&self) -> bool {
-        self.again.is_empty()
-    }
-
-    fn note_write(&self, polled: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        match &polled {
-            Poll::Pending => self.gauge.waits_to_write(),
-            Poll::Ready(Ok(_)) => self.gauge.has_written(),
-            Poll::Ready(Err(_)) => {}
-        }
-        polled
-    }
-}
-
-impl<IO: AsyncRead + Unpin> AsyncRead for Tracked<IO> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        if !self.again.is_empty() {
-            let length = self.again.len().min(buffer.remaining());
-            buffer.put_slice(&self.again.split_to(length));
-            if self.again.is_empty() {
-                // An empty part of them would keep them all.
-                self.again = Bytes::new();
-            }
-            return Poll::Ready(Ok(()));
-        }
-        let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.io).poll_read(context, buffer))?;
-        if buffer.filled().len() > before {
-            self.gauge.has_read();
-        }
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl<IO: AsyncWrite + Unpin> AsyncWrite for Tracked<IO> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        self.gauge.unflushed.store(true, Ordering::Release);
-        let polled = Pin::new(&mut self.io).poll_write(context, buffer);
-        self.note_write(polled)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffers: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        self.gauge.unflushed.store(true, Ordering::Release);
-        let polled = Pin::new(&mut self.io).poll_write_vectored(context, buffers);
-        self.note_write(polled)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(Pin::new(&mut self.io).poll_flush(context))?;
-        // hyper flushes when all that it had was written.
-        self.gauge.unflushed.store(false, Ordering::Release);
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.gauge.unflushed.store(true, Ordering::Release);
-        Pin::new(&mut self.io).poll_shutdown(context)
+        self.gauge.times().idle_since = Instant::now();
+        self.gauge.in_flight.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use tokio::time::advance;
-
-    const HEAD: Duration = Duration::from_secs(30);
-    const IDLE: Duration = Duration::from_secs(75);
-    const STUCK: Duration = Duration::from_secs(100);
-
-    async fn after(gauge: &Gauge, seconds: u64) -> Verdict {
-        advance(Duration::from_secs(seconds)).await;
-        gauge.judge(HEAD, IDLE, Some(STUCK))
-    }
-
-    fn fine(verdict: Verdict) -> bool {
-        matches!(verdict, Verdict::Fine(_))
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_new_connection_has_the_time_of_a_head() {
-        let gauge = Gauge::new();
-        assert!(fine(after(&gauge, 29).await));
-        assert_eq!(after(&gauge, 1).await, Verdict::SlowHead);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_request_in_flight_has_all_the_time() {
-        let gauge = Gauge::new();
-        let request = gauge.request(false);
-        assert!(fine(after(&gauge, 3600).await));
-        drop(request);
-        assert!(fine(after(&gauge, 74).await));
-        assert_eq!(after(&gauge, 1).await, Verdict::Idle);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn the_next_head_is_timed_from_its_first_byte() {
-        let gauge = Gauge::new();
-        drop(gauge.request(false));
-        assert!(fine(after(&gauge, 70).await));
-        gauge.has_read();
-        assert!(fine(after(&gauge, 29).await));
-        gauge.has_read();
-        assert_eq!(after(&gauge, 1).await, Verdict::SlowHead);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_client_that_still_reads_is_not_idle() {
-        let gauge = Gauge::new();
-        drop(gauge.request(false));
-        advance(Duration::from_secs(60)).await;
-        gauge.has_written();
-        assert!(fine(after(&gauge, 60).await));
-        assert_eq!(after(&gauge, 15).await, Verdict::Idle);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_client_that_reads_nothing_is_stuck_though_a_request_is_in_flight() {
-        let gauge = Gauge::new();
-        let _request = gauge.request(false);
-        gauge.waits_to_write();
-        advance(Duration::from_secs(60)).await;
-        gauge.has_written();
-        gauge.waits_to_write();
-        advance(Duration::from_secs(60)).await;
-        gauge.waits_to_write();
-        assert!(fine(after(&gauge, 39).await));
-        assert_eq!(gauge.judge(HEAD, IDLE, None), Verdict::Fine(Instant::now() + HEAD));
-        assert_eq!(after(&gauge, 1).await, Verdict::Stuck);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn frames_between_http2_requests_are_no_heads() {
-        let gauge = Gauge::new();
-        drop(gauge.request(true));
-        gauge.has_read();
-        assert!(fine(after(&gauge, 74).await));
-        assert_eq!(after(&gauge, 1).await, Verdict::Idle);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn silence_is_between_requests_only() {
-        let gauge = Gauge::new();
-        let begun = Instant::now();
-        assert_eq!(gauge.silent_since(), Some(begun));
-        gauge.has_read();
-        assert_eq!(gauge.silent_since(), None, "a head has begun");
-        let request = gauge.request(false);
-        gauge.body(true);
-        assert_eq!(gauge.silent_since(), None, "a request is under way");
-        drop(request);
-        assert_eq!(gauge.silent_since(), None, "its body is not read");
-        gauge.body(false);
-        assert_eq!(gauge.silent_since(), Some(begun));
-        gauge.unflushed.store(true, Ordering::Release);
-        assert_eq!(gauge.silent_since(), None, "bytes have not left yet");
-        gauge.unflushed.store(false, Ordering::Release);
-        drop(gauge.request(true));
-        assert_eq!(gauge.silent_since(), None, "HTTP/2 is never silent");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn the_next_look_comes_before_any_deadline() {
-        let gauge = Gauge::new();
-        drop(gauge.request(false));
-        assert_eq!(gauge.judge(HEAD, IDLE, Some(STUCK)), Verdict::Fine(Instant::now() + HEAD));
-    }
-}
+mod tests;

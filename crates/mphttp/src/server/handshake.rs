@@ -1,11 +1,10 @@
 //! The start of a TLS connection, with a helpful word for clients that speak plain HTTP to it.
 
-use std::{io, time::Duration};
+use std::{future::poll_fn, io, time::Duration};
 
-use mptcp_socket::Watched;
+use mptcp_socket::{EagerStream, Watched};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    io::{AsyncReadExt, AsyncWriteExt, ReadBuf},
     time::timeout,
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
@@ -27,19 +26,20 @@ const LINGER: Duration = Duration::from_millis(500);
 /// What TLS or the socket says; `InvalidData` if the client spoke plain HTTP, and was told.
 pub(super) async fn accept(
     acceptor: &TlsAcceptor,
-    mut stream: Watched<TcpStream>,
-) -> io::Result<TlsStream<Watched<TcpStream>>> {
+    mut stream: Watched<EagerStream>,
+) -> io::Result<TlsStream<Watched<EagerStream>>> {
     let mut first = [0];
     // A TLS record of a handshake begins with 22 (RFC 8446 section 5.1), an HTTP request with a method's letter.
     // Where the socket can't be peeked at (MPTCP before Linux 5.17), the handshake fails for plain HTTP by itself.
-    if matches!(stream.get_ref().peek(&mut first).await, Ok(1)) && first[0].is_ascii_uppercase() {
+    let peeked = poll_fn(|context| stream.poll_peek(context, &mut ReadBuf::new(&mut first))).await;
+    if peeked.is_ok() && first[0].is_ascii_uppercase() {
         explain(&mut stream).await?;
         return Err(io::Error::new(io::ErrorKind::InvalidData, "the client spoke plain HTTP"));
     }
     acceptor.accept(stream).await
 }
 
-async fn explain(stream: &mut Watched<TcpStream>) -> io::Result<()> {
+async fn explain(stream: &mut Watched<EagerStream>) -> io::Result<()> {
     let mut head = Vec::new();
     let mut piece = [0; 2048];
     while head.len() < HEAD && !head.windows(4).any(|bytes| bytes == b"\r\n\r\n") {

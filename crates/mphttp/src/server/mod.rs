@@ -26,6 +26,7 @@ mod accept;
 mod body;
 pub mod check;
 mod connection;
+mod crowd;
 mod gauge;
 mod handshake;
 mod open;
@@ -36,6 +37,7 @@ mod proxied_tests;
 mod refused;
 mod request;
 mod stats;
+mod tracked;
 mod under_way;
 mod workers;
 
@@ -49,16 +51,17 @@ use mptcp_socket::{Listen, Listening, Protocol};
 use socket2::SockRef;
 use tokio::sync::{Semaphore, watch};
 
-pub use body::{BodyTooLarge, RequestBody};
+pub use body::{BodySilent, BodyTooLarge, RequestBody};
 pub use hyper::service::service_fn;
 pub use open::{OpenConnection, PathCounts, Role};
 pub use refused::Refused;
 pub use request::Peer;
-pub use stats::{Counts, Durations, RequestCounts, Sample, SpokenCounts, Stats};
+pub use stats::{Counts, Cut, Durations, RequestCounts, Sample, SpokenCounts, Stats};
 
 use crate::{BoxError, Error, tls::ServerTls};
 use accept::Slots;
 use connection::Shared;
+use crowd::Origins;
 use parking::Lively;
 use protocol::Protocols;
 use refused::Told;
@@ -80,10 +83,12 @@ pub struct Server {
 struct Limits {
     header_read: Duration,
     idle: Duration,
-    write: Option<Duration>,
+    write: Duration,
+    body_silence: Option<Duration>,
     tls_handshake: Duration,
     grace: Duration,
     connections: usize,
+    per_address: Option<usize>,
     body: Option<u64>,
     header_bytes: usize,
     streams: u32,
@@ -94,10 +99,12 @@ impl Default for Limits {
         Self {
             header_read: Duration::from_secs(30),
             idle: Duration::from_secs(75),
-            write: None,
+            write: Duration::from_secs(300),
+            body_silence: None,
             tls_handshake: Duration::from_secs(10),
             grace: Duration::from_secs(10),
             connections: 10_000,
+            per_address: None,
             body: None,
             header_bytes: 128 * 1024,
             streams: 128,
@@ -157,10 +164,19 @@ impl Server {
     }
 
     /// How long a client may take nothing of what is to be sent to it, for lack of reading or of a working way; then its
-    /// connection is closed. Default: as long as TCP waits.
+    /// connection is closed. Of HTTP/2 also one that gives no answer room to go on (RFC 9113 section 5.2), while one waits for
+    /// it. Default: 300 s.
     #[must_use]
     pub fn write_timeout(mut self, limit: Duration) -> Self {
-        self.limits.write = Some(limit);
+        self.limits.write = limit;
+        self
+    }
+
+    /// How long a client may send nothing of a request's body that its handler waits for: then the handler gets an error
+    /// ([`BodySilent`]), and the client 408. Default: no limit, since only handlers know what may be silent.
+    #[must_use]
+    pub fn body_timeout(mut self, limit: Duration) -> Self {
+        self.limits.body_silence = Some(limit);
         self
     }
 
@@ -193,12 +209,25 @@ impl Server {
         self
     }
 
-    /// How many connections may be open at once, upgraded ones included. At the limit the server stops accepting:
-    /// further clients wait in the listener's backlog, none is turned away. Default: 10,000. The limit of file
-    /// descriptors (`ulimit -n`) may be lower; it is met in the same way.
+    /// How many connections may be open at once, upgraded ones included. Default: 10,000. The limit of file descriptors
+    /// (`ulimit -n`) may be lower; it is met in the same way.
+    ///
+    /// At the limit, for each client that waits in the listener's backlog, the connection is closed that has waited longest
+    /// without anything to answer, for a second at least: idle ones, handshakes and heads that don't come along, and clients
+    /// that have neither sent nor taken anything for 10 s. While there is none, clients wait in the backlog; none is turned
+    /// away.
     #[must_use]
     pub fn max_connections(mut self, connections: usize) -> Self {
         self.limits.connections = connections.clamp(1, Semaphore::MAX_PERMITS);
+        self
+    }
+
+    /// How many connections one address may have open at once, of IPv6 one network of 64 bits; further ones are closed as soon
+    /// as they are accepted. Loopback and those whose [PROXY protocol](Server::proxy_protocol) headers are believed are not
+    /// limited. Default: a quarter of [all](Server::max_connections), and 16 at least.
+    #[must_use]
+    pub fn max_connections_per_address(mut self, connections: usize) -> Self {
+        self.limits.per_address = Some(connections.max(1));
         self
     }
 
@@ -291,16 +320,19 @@ impl Server {
         let Self { listening, protocol, limits, tls, proxies, stats, told, threads } = self;
         let accepts = listening.accepts().with_protocol(protocol);
         let (stop, stopping) = watch::channel(false);
-        let slots = Slots::new(limits.connections);
+        let per_address = limits.per_address.unwrap_or((limits.connections / 4).max(16));
+        let slots = Slots::new(limits.connections, Origins::new(per_address, proxies.clone()));
         let shared = Arc::new(Shared {
             service,
             accepts,
+            local: listening.local_addr().ok().filter(|local| !local.ip().is_unspecified()),
             acceptor: tls.map(|tls| tokio_rustls::TlsAcceptor::from(tls.config())),
             protocols: Protocols::new(&limits),
             // Linux hands this on to what is accepted, over TCP and MPTCP; others need not.
             nodelay: cfg!(target_os = "linux") && SockRef::from(&listening).set_tcp_nodelay(true).is_ok(),
             proxies,
             lively: Lively::default(),
+            slots: slots.clone(),
             limits,
             stats,
             told,

@@ -6,16 +6,17 @@
 
 use std::{
     future::{Future, poll_fn},
+    io,
     mem::MaybeUninit,
-    pin::pin,
+    pin::{Pin, pin},
     sync::atomic::{AtomicUsize, Ordering},
+    task::{Context, Poll},
     time::Duration,
 };
 
-use mptcp_socket::Watched;
+use mptcp_socket::{EagerStream, Watched};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
     select,
     sync::watch,
     time::{sleep, sleep_until},
@@ -24,7 +25,9 @@ use tokio_rustls::server::TlsStream;
 
 use super::{
     Limits,
+    crowd::Room,
     gauge::{Gauge, Verdict},
+    tracked::Tracked,
 };
 
 /// How long a connection is silent before it gives up what it can make again, while few have that.
@@ -69,30 +72,46 @@ pub(super) trait Parkable: AsyncRead + AsyncWrite + Unpin + Send + 'static {
     /// Whether all that has arrived was read, so that only the socket can bring more.
     fn is_drained(&self) -> bool;
 
-    /// The socket.
-    fn socket(&self) -> &TcpStream;
+    /// Waits until there is something to read, and reads it into `first` if that takes no buffers. `false`: there is no more to
+    /// come.
+    fn poll_arrival(&mut self, context: &mut Context<'_>, first: &mut ReadBuf<'_>) -> Poll<io::Result<bool>>;
+
+    /// See [`EagerStream::cork`].
+    fn cork(&self, on: bool);
 }
 
-impl Parkable for Watched<TcpStream> {
+impl Parkable for Watched<EagerStream> {
     fn is_drained(&self) -> bool {
         true
     }
 
-    fn socket(&self) -> &TcpStream {
-        self.get_ref()
+    fn poll_arrival(&mut self, context: &mut Context<'_>, first: &mut ReadBuf<'_>) -> Poll<io::Result<bool>> {
+        Pin::new(self).poll_read(context, first).map_ok(|()| !first.filled().is_empty())
+    }
+
+    fn cork(&self, on: bool) {
+        self.get_ref().cork(on);
     }
 }
 
 /// In a box: the state of TLS is far larger than a parked connection's task.
-impl Parkable for Box<TlsStream<Watched<TcpStream>>> {
+impl Parkable for Box<TlsStream<Watched<EagerStream>>> {
     fn is_drained(&self) -> bool {
         let (_, tls) = self.get_ref();
         // A request can come with the end of the handshake, and lie decrypted in the buffers of TLS.
         tls.wants_read() && !tls.wants_write()
     }
 
-    fn socket(&self) -> &TcpStream {
-        self.get_ref().0.get_ref()
+    /// Reads nothing: the buffers of TLS are made only when there is something for them. Readiness may be a guess that lasts
+    /// until a read finds nothing: a look at the first byte settles it. If there can be no such look (MPTCP before Linux
+    /// 5.17), the next read says more.
+    fn poll_arrival(&mut self, context: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<bool>> {
+        let mut byte = [MaybeUninit::uninit()];
+        self.get_mut().0.poll_peek(context, &mut ReadBuf::uninit(&mut byte)).map(|_| Ok(true))
+    }
+
+    fn cork(&self, on: bool) {
+        self.get_ref().0.get_ref().cork(on);
     }
 }
 
@@ -103,23 +122,19 @@ pub(super) enum Close {
     Farewell,
     /// At once: the head of a request took too long.
     AtOnce,
+    /// With a farewell: others want its room.
+    Room,
 }
 
-/// Waits until there is something to read, be it the end; or says how to close.
+/// Waits until there is something to read (`true`) or the end has come; or says how to close.
 pub(super) async fn park<IO: Parkable>(
-    io: &IO,
+    io: &mut Tracked<IO>,
     gauge: &Gauge,
     limits: &Limits,
     stopping: &mut watch::Receiver<bool>,
-) -> Result<(), Close> {
-    if !io.is_drained() {
-        return Ok(());
-    }
-    // Readiness may be a guess that lasts until a read finds nothing: a look at the first byte settles it. If there can be no
-    // such look (MPTCP before Linux 5.17), the next read says more.
-    let mut byte = [MaybeUninit::uninit()];
-    let readable = poll_fn(move |context| io.socket().poll_peek(context, &mut ReadBuf::uninit(&mut byte)));
-    within(gauge, limits, stopping, readable).await.map(|_| ())
+    room: &Room,
+) -> Result<io::Result<bool>, Close> {
+    within(gauge, limits, stopping, room, poll_fn(|context| io.poll_arrival(context))).await
 }
 
 /// Waits until the server stops, and until a client that has sent nothing yet has had a moment for its first request.
@@ -136,11 +151,13 @@ pub(super) async fn within<T>(
     gauge: &Gauge,
     limits: &Limits,
     stopping: &mut watch::Receiver<bool>,
+    room: &Room,
     event: impl Future<Output = T>,
 ) -> Result<T, Close> {
-    let mut event = pin!(event);
+    // Over all rounds: who waits longest goes first.
+    let (mut event, mut room) = (pin!(event), pin!(room.make(gauge)));
     loop {
-        let next = match gauge.judge(limits.header_read, limits.idle, None) {
+        let next = match gauge.judge(limits.header_read, limits.idle, limits.write) {
             Verdict::Fine(next) => next,
             Verdict::SlowHead | Verdict::Stuck => return Err(Close::AtOnce),
             Verdict::Idle => return Err(Close::Farewell),
@@ -149,6 +166,7 @@ pub(super) async fn within<T>(
             biased;
             happened = event.as_mut() => return Ok(happened),
             () = asked_to_end(gauge, stopping) => return Err(Close::Farewell),
+            () = room.as_mut() => return Err(Close::Room),
             () = sleep_until(next) => {}
         }
     }

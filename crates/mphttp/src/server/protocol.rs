@@ -1,9 +1,12 @@
 //! Which HTTP a connection speaks, and its state machine: made when the first bytes have arrived, and, for HTTP/1.1, taken
 //! apart and made anew as often as wanted.
 
-use std::{future::Future, io, pin::Pin};
+use std::{
+    future::{Future, poll_fn},
+    io,
+    pin::Pin,
+};
 
-use bytes::{Bytes, BytesMut};
 use http::{Request, Response};
 use hyper::{
     body::Incoming,
@@ -12,16 +15,12 @@ use hyper::{
     service::HttpService,
 };
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use tokio::io::{AsyncRead, AsyncReadExt};
 
-use super::Limits;
+use super::{Limits, parking::Parkable, tracked::Tracked};
 use crate::BoxError;
 
 /// What a client of HTTP/2 begins with (RFC 9113 section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-
-/// Room for the first bytes: most heads fit, and then there is one read and not two.
-const FIRST: usize = 1024;
 
 /// Makers of state machines, with the server's limits.
 #[derive(Debug)]
@@ -46,14 +45,16 @@ impl Protocols {
     }
 }
 
-/// Reads the first bytes of a connection, which `Protocols` have to see too: whether they are HTTP/2's.
-pub(super) async fn tell<IO: AsyncRead + Unpin>(io: &mut IO) -> io::Result<(bool, Bytes)> {
-    let mut first = BytesMut::with_capacity(FIRST);
+/// Reads the first bytes of a connection ahead: whether they are HTTP/2's.
+pub(super) async fn is_http2<IO: Parkable>(io: &mut Tracked<IO>) -> io::Result<bool> {
     loop {
-        let read = io.read_buf(&mut first).await?;
-        let begin = first.get(..PREFACE.len()).unwrap_or(&first);
-        if begin.len() == PREFACE.len() || read == 0 || !PREFACE.starts_with(begin) {
-            return Ok((begin == PREFACE, first.freeze()));
+        let first = io.again();
+        let begin = first.get(..PREFACE.len()).unwrap_or(first);
+        if begin.len() == PREFACE.len() || !PREFACE.starts_with(begin) {
+            return Ok(begin == PREFACE);
+        }
+        if !poll_fn(|context| io.poll_ahead(context)).await? {
+            return Ok(false);
         }
     }
 }

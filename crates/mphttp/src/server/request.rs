@@ -1,14 +1,8 @@
 //! The way of one request: what it learns of its connection, its limits, and what becomes of a handler that fails.
 
 use std::{
-    any::Any,
-    convert::Infallible,
-    future::Future,
-    net::SocketAddr,
-    panic::AssertUnwindSafe,
-    pin::Pin,
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
+    any::Any, convert::Infallible, future::Future, net::SocketAddr, panic::AssertUnwindSafe, pin::Pin,
+    sync::Arc, time::Duration,
 };
 
 use bytes::Bytes;
@@ -26,9 +20,10 @@ use super::{
     connection::Shared,
     gauge::Gauge,
     open::Record,
+    stats::Cut,
     under_way::UnderWay,
 };
-use crate::{BoxError, trace};
+use crate::{BoxError, proxy::has_token, trace};
 
 /// How much of a refused body is read before the answer, and for how long: closing with unread data would reset the
 /// connection, and the client might never see why.
@@ -78,26 +73,30 @@ where
             record.request();
         }
         let span = trace::of_server(&request, &self.peer, || self.watch.upgrade());
-        let in_flight = self.gauge.request(multiplexed);
+        let in_flight = self.gauge.request(multiplexed, is_last(&request));
         let mut under_way = UnderWay::new(in_flight, &self.shared.stats, request.method(), span.clone());
-        let limit = self.shared.limits.body;
+        let (limit, silence) = (self.shared.limits.body, self.shared.limits.body_silence);
         if limit.is_some_and(|limit| request.body().size_hint().lower() > limit) {
             self.gauge.body(true);
             return Box::pin(refuse(request, under_way));
         }
         let tunnel = multiplexed && request.method() == Method::CONNECT;
-        let mut request = request.map(|body| RequestBody::new(body, limit, &self.gauge));
+        let mut request = request.map(|body| RequestBody::new(body, limit, silence, &self.gauge));
         if let Some(watch) = self.watch.upgrade() {
             request.extensions_mut().insert(watch);
         }
         request.extensions_mut().insert(self.peer);
-        let exceeded = request.body().exceeded();
+        let fault = request.body().fault();
         let shared = Arc::clone(&self.shared);
         let handling = async move {
             // Within the async block, so that a panic of `call` itself is caught too.
             let handled = AssertUnwindSafe(async { shared.service.call(request).await }).catch_unwind().await;
-            if exceeded.load(Ordering::Relaxed) {
+            if fault.is_too_large() {
                 return Ok(too_large(under_way));
+            }
+            if fault.is_silent() {
+                shared.stats.cut(Cut::Body);
+                return Ok(silent(multiplexed, under_way));
             }
             Ok(match handled {
                 Ok(Ok(response)) => {
@@ -122,6 +121,20 @@ where
     }
 }
 
+/// Whether the connection ends with the answer, by the words of the client (RFC 9112 section 9.3), and bytes of nothing else follow.
+fn is_last<B>(request: &Request<B>) -> bool {
+    let headers = request.headers();
+    if request.method() == Method::CONNECT || headers.contains_key(header::UPGRADE) {
+        return false;
+    }
+    let says = |word| has_token(headers, &header::CONNECTION, word);
+    match request.version() {
+        Version::HTTP_11 => says("close"),
+        Version::HTTP_10 => !says("keep-alive"),
+        _ => false,
+    }
+}
+
 /// Answers a request whose body is announced to be too long.
 async fn refuse<B>(request: Request<Incoming>, under_way: UnderWay) -> Answer<B> {
     // A client that waits for "100 Continue" sends nothing if it is told no.
@@ -142,6 +155,16 @@ async fn refuse<B>(request: Request<Incoming>, under_way: UnderWay) -> Answer<B>
 
 fn too_large<B>(under_way: UnderWay) -> Response<ResponseBody<B>> {
     own(StatusCode::PAYLOAD_TOO_LARGE, "The request's body is longer than this server allows.\n", under_way)
+}
+
+/// RFC 9110 section 15.5.9: with that the connection ends.
+fn silent<B>(multiplexed: bool, under_way: UnderWay) -> Response<ResponseBody<B>> {
+    let text = "Nothing of the request's body came for too long.\n";
+    let mut response = own(StatusCode::REQUEST_TIMEOUT, text, under_way);
+    if !multiplexed {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
 }
 
 fn failed<B>(under_way: UnderWay) -> Response<ResponseBody<B>> {

@@ -30,6 +30,7 @@ struct Counters {
     tls_failed: AtomicU64,
     accept_errors: AtomicU64,
     malformed: AtomicU64,
+    cuts: [AtomicU64; Cut::ALL.len()],
     /// MPTCP, then TCP for each reason, in the order of [`Reason::ALL`].
     spoken: [Pair; 1 + Reason::ALL.len()],
     /// By method, then by the status' first digit; the first is for clients that left before there was a status.
@@ -61,6 +62,39 @@ const METHODS: [Method; 9] = [
 
 /// The upper bounds of the histogram's buckets, in milliseconds.
 const BOUNDS: [u64; 14] = [1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 60_000];
+
+/// Why the server closed, or did not take, a connection that may have wanted more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Cut {
+    /// It had nothing to answer, or its client took or sent nothing, and others wanted its room.
+    Room,
+    /// As many connections were open from its address as may be.
+    Address,
+    /// The head of a request took too long.
+    Head,
+    /// Nothing of a request's body came for too long.
+    Body,
+    /// The client took nothing of what was to be sent for too long.
+    Write,
+}
+
+impl Cut {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Room, Self::Address, Self::Head, Self::Body, Self::Write];
+
+    /// `room`, `address`, `head`, `body` or `write`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Room => "room",
+            Self::Address => "address",
+            Self::Head => "head",
+            Self::Body => "body",
+            Self::Write => "write",
+        }
+    }
+}
 
 /// The counters at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -124,6 +158,8 @@ pub struct Durations {
 pub struct Sample {
     /// The plain counters.
     pub counts: Counts,
+    /// Connections that were closed, or not taken, by why.
+    pub cuts: [(Cut, u64); 5],
     /// MPTCP, then TCP for each reason, whether there were any or not.
     pub spoken: Vec<SpokenCounts>,
     /// Requests that are over; only those kinds that there were.
@@ -161,6 +197,12 @@ impl Stats {
         }
     }
 
+    /// How many connections were closed for this.
+    #[must_use]
+    pub fn cuts(&self, why: Cut) -> u64 {
+        self.0.cuts.get(why as usize).map_or(0, |count| count.load(Relaxed))
+    }
+
     /// Everything that is known. Looks at each [tracked](super::Server::track_connections) connection: some microseconds of
     /// system calls for each of them, so not for an async thread if there are many.
     #[must_use]
@@ -173,6 +215,7 @@ impl Stats {
             requests: self.requests(),
             spoken: self.spoken(),
             counts: self.counts(),
+            cuts: Cut::ALL.map(|why| (why, self.cuts(why))),
             paths: looked.paths,
             fallbacks: looked.fallbacks,
             connections: looked.connections,
@@ -248,6 +291,12 @@ impl Stats {
 
     pub(super) fn malformed(&self) {
         self.0.malformed.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn cut(&self, why: Cut) {
+        if let Some(count) = self.0.cuts.get(why as usize) {
+            count.fetch_add(1, Relaxed);
+        }
     }
 
     pub(super) fn refused_tcp(&self) {

@@ -20,18 +20,44 @@ pub(super) struct UnderWay {
     method: MethodIndex,
     status: Option<StatusCode>,
     span: Span,
+    /// Whether the answer has something for a client that has not taken what came before.
+    offers: bool,
 }
 
 impl UnderWay {
     /// A request whose head has arrived.
     pub(super) fn new(in_flight: InFlight, stats: &Stats, method: &Method, span: Span) -> Self {
         let method = MethodIndex::from(method);
-        Self { in_flight, stats: stats.clone(), begun: Instant::now(), method, status: None, span }
+        Self {
+            in_flight,
+            stats: stats.clone(),
+            begun: Instant::now(),
+            method,
+            status: None,
+            span,
+            offers: false,
+        }
     }
 
     /// The head of the answer is known.
     pub(super) fn answered(&mut self, status: StatusCode) {
         self.status = Some(status);
+    }
+
+    /// There is something of the answer to be sent, and whether the client makes room for it will be seen.
+    pub(super) fn offers(&mut self) {
+        if self.in_flight.is_multiplexed() && !self.offers {
+            self.offers = true;
+            self.in_flight.offers();
+        }
+    }
+
+    /// More of the answer is asked for: there is room for it.
+    pub(super) fn is_asked(&mut self) {
+        if self.offers {
+            self.offers = false;
+            self.in_flight.offers_no_more();
+        }
     }
 
     /// See [`InFlight::forever`].
@@ -42,6 +68,7 @@ impl UnderWay {
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
+        self.is_asked();
         let took = self.begun.elapsed();
         self.stats.finished(self.method, self.status, took);
         let status = self.status.map(|status| status.as_u16());

@@ -16,9 +16,8 @@ use std::{
 use bytes::Bytes;
 use http::{Request, Response};
 use hyper::service::Service;
-use mptcp_socket::Listening;
+use mptcp_socket::{EagerListener, Listening};
 use tokio::{
-    net::TcpListener,
     runtime::{Builder, Runtime},
     select,
     sync::{mpsc, watch},
@@ -51,7 +50,7 @@ where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    work(listening.into_tokio()?, &slots, &shared, || _ = stop.send_replace(true), pin!(shutdown)).await
+    work(listening.into_eager()?, &slots, &shared, || _ = stop.send_replace(true), pin!(shutdown)).await
 }
 
 /// Serves on threads until `shutdown` completes, or a thread's listener breaks, and the connections have ended. If the
@@ -71,8 +70,8 @@ where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
+    let accepts = listening.accepts();
     let listener = listening.into_std();
-    listener.set_nonblocking(true).map_err(Error::Accept)?;
     let (alive, abandoned) = watch::channel(());
     let (ended, mut endings) = mpsc::channel(threads.get());
     // All that takes descriptors is made before the first connection is accepted: afterwards there may be none left.
@@ -86,7 +85,7 @@ where
             .map_err(Error::Accept)?;
         let listener = {
             let _context = runtime.enter();
-            TcpListener::from_std(listener.try_clone().map_err(Error::Accept)?).map_err(Error::Accept)?
+            Listening::of(listener.try_clone().map_err(Error::Accept)?, accepts.clone()).into_eager()?
         };
         workers.push((Own(Some(runtime)), listener));
     }
@@ -144,7 +143,7 @@ impl Drop for Own {
 
 /// Accepts until `shutdown` completes, then calls `stop`, and waits for the connections to end.
 async fn work<S, B>(
-    listener: TcpListener,
+    listener: EagerListener,
     slots: &Slots,
     shared: &Arc<Shared<S>>,
     stop: impl FnOnce(),

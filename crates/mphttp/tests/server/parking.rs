@@ -8,7 +8,7 @@ use super::*;
 /// Longer than it takes until a silent connection is parked. One that is not, on a slow machine, must answer as well.
 const PARKED: Duration = Duration::from_millis(1600);
 
-async fn answer_of(stream: &mut (impl AsyncRead + Unpin), body: &str) -> String {
+pub async fn answer_of(stream: &mut (impl AsyncRead + Unpin), body: &str) -> String {
     let mut answer = Vec::new();
     while !answer.ends_with(format!("\r\n\r\n{body}").as_bytes()) {
         let read = timeout(SOON, stream.read_buf(&mut answer)).await.expect("an answer comes").unwrap();

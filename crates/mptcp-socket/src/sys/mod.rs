@@ -10,6 +10,8 @@ mod imp;
 #[path = "other.rs"]
 mod imp;
 
+#[cfg(all(unix, feature = "tokio"))]
+mod eager;
 #[cfg(unix)]
 mod inherited;
 #[cfg(unix)]
@@ -43,6 +45,8 @@ pub type RawSocket = std::os::fd::RawFd;
 #[cfg(windows)]
 pub type RawSocket = std::os::windows::io::RawSocket;
 
+#[cfg(all(unix, feature = "tokio"))]
+pub(crate) use eager::{Lent, SEND, SEND_CORKED, accept, receive, register, register_listener};
 pub use imp::network_namespace;
 pub(crate) use imp::*;
 #[cfg(unix)]
