@@ -69,7 +69,7 @@ pub fn check(_: Options) -> Result<Option<String>> {
     let base = target_dir().join("package");
     let _ = fs::remove_dir_all(&base);
     // The tests' programs, and so the program itself.
-    //TMP
+    pool::build()?;
     // As a release has it, without what only a debugger reads, most of which would be packed for nothing.
     fs::create_dir_all(&base).with_context(|| format!("can't make {}", base.display()))?;
     let program = base.join("mphttp");
