@@ -18,6 +18,8 @@ mod prerequisites;
 mod python;
 mod soak;
 mod steps;
+mod supply;
+mod tarball;
 mod test;
 
 #[derive(Parser)]
@@ -35,7 +37,7 @@ enum Verb {
     Lint,
     /// Make a Debian package of the program
     Deb,
-    /// Build the program linked statically, with musl
+    /// Make an archive of the program linked statically, with musl
     Static,
     /// Run the fuzz targets, each for a minute
     Fuzz(fuzz::Args),
@@ -43,6 +45,15 @@ enum Verb {
     Miri,
     /// Run tests with threads under ThreadSanitizer (nightly)
     Tsan,
+    /// Check what a release needs: dependencies, packages, contents, interface; with a summary at the end
+    Supply(supply::Args),
+    /// Write the public interface of the libraries to docs/api
+    Api,
+    /// Print the notes of a release, from CHANGELOG.md
+    ReleaseNotes {
+        /// The version, or `Unreleased`; by default that of the manifests
+        version: Option<String>,
+    },
     /// Measure against peers in the same run, and write tables
     Bench(bench::Args),
     /// List the HTTP cases that the tests run, with their sources
@@ -69,6 +80,9 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Verb::Fuzz(args) => fuzz::run_targets(&args),
         Verb::Miri => nightly::miri(),
         Verb::Tsan => nightly::tsan(),
+        Verb::Supply(args) => supply::run(&args),
+        Verb::Api => supply::write_api(),
+        Verb::ReleaseNotes { version } => supply::release_notes(version.as_deref()),
         Verb::Bench(args) => bench::run(&args),
         Verb::Cases(args) => cases::run(&args),
         Verb::Soak(args) => soak::run(&args),

@@ -89,6 +89,12 @@ pub const DPKG_DEB: Program = Program {
 /// gzip, for manual pages.
 pub const GZIP: Program =
     Program { names: &["gzip"], purpose: "packs manual pages", remedy: "apt-get install gzip" };
+/// strip, for a program as small as a release's.
+pub const STRIP: Program = Program {
+    names: &["strip"],
+    purpose: "takes away what only a debugger reads",
+    remedy: "apt-get install binutils",
+};
 /// musl's compiler: aws-lc-rs compiles C.
 pub const MUSL_GCC: Program = Program {
     names: &["musl-gcc"],

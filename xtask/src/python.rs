@@ -102,6 +102,32 @@ pub fn with_libraries() -> Result<PathBuf> {
     environment_with(newest, &base.join("libraries"), "libraries.txt", &wheel)
 }
 
+/// The program of an environment in `folder` with what `requirements` pins, for tools.
+///
+/// # Errors
+/// When there is no Python that will do, or something can't be installed.
+pub fn with_requirements(folder: &Path, requirements: &Path) -> Result<PathBuf> {
+    let pythons = find()?;
+    let program = environment(pythons.last().context(NONE)?, folder)?;
+    let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"];
+    run_command(command(&program).args(pip).arg(requirements))?;
+    Ok(program)
+}
+
+/// The wheel that the step has built, or a new one.
+///
+/// # Errors
+/// When there is no Python that will do, or it can't be built.
+pub fn built_wheel() -> Result<PathBuf> {
+    let base = target_dir().join("python");
+    let built =
+        fs::read_dir(base.join("wheels")).into_iter().flatten().flatten().map(|entry| entry.path()).next();
+    match built {
+        Some(wheel) => Ok(wheel),
+        None => wheel(find()?.last().context(NONE)?, &base),
+    }
+}
+
 /// Every CPython >= 3.10 in `PATH` and of pyenv, one a minor version, oldest first: of several the one with its suites.
 fn find() -> Result<Vec<Python>> {
     let mut found: BTreeMap<u32, Python> = BTreeMap::new();
@@ -153,7 +179,8 @@ fn wheel(python: &Python, base: &Path) -> Result<PathBuf> {
     // An older one beside the new one would be as good a guess.
     let _ = fs::remove_dir_all(&wheels);
     let pip = ["-m", "pip", "wheel", "--quiet", "--disable-pip-version-check", "--no-deps", "--wheel-dir"];
-    run_command(command(&program).args(pip).arg(&wheels).arg("."))?;
+    // Not in pyproject.toml: a source distribution has fewer crates than the lock file, which cargo then has to cut.
+    run_command(command(&program).env("MATURIN_PEP517_ARGS", "--locked").args(pip).arg(&wheels).arg("."))?;
     let mut made = fs::read_dir(&wheels)?.flatten().map(|entry| entry.path());
     let (Some(wheel), None) = (made.next(), made.next()) else {
         bail!("not one wheel in {}", wheels.display())

@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 
 use crate::command::{cargo, command, output, run, target_dir};
 use crate::prerequisites::{C_COMPILER, CHROMIUM, CLIPPY, CURL, IP, PYTHON, Program, RUSTFMT};
-use crate::{package, pool, python};
+use crate::{package, pool, python, supply};
 
 /// What is said of the whole run, for steps that can heed it.
 #[derive(Clone, Copy)]
@@ -58,6 +58,12 @@ pub const STEPS: &[Step] = &[
         about: "the documentation builds without warnings and its examples work",
         needs: &[&C_COMPILER],
         run: docs,
+    },
+    Step {
+        name: "supply",
+        about: "dependencies, packages and interface are fit for a release (cargo xtask supply --list)",
+        needs: supply::NEEDS,
+        run: supply::step,
     },
 ];
 

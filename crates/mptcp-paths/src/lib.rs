@@ -29,6 +29,7 @@
 //! What the connections of the host make of it, [`connections`] reads.
 //!
 //! Everything builds on systems without MPTCP; there [`PathManager::open`] says [`Error::Unsupported`].
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod auto;
 pub mod connections;
