@@ -48,6 +48,8 @@ mod rtnl;
 mod shape;
 mod spec;
 mod sys;
+#[cfg(feature = "systems")]
+pub mod systems;
 mod tbf;
 
 pub use boxes::{After, BoxKind, Direction, Segments};
