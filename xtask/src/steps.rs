@@ -31,7 +31,7 @@ pub const STEPS: &[Step] = &[
     Step { name: "clippy", about: "no warnings in any target", needs: &[&C_COMPILER, &CLIPPY], run: clippy },
     Step {
         name: "portability",
-        about: "mptcp-socket and mptcp-paths build, and fall back, where there is no MPTCP",
+        about: "mptcp-socket and mptcp-paths build elsewhere, and fall back where there is no MPTCP",
         needs: &[&C_COMPILER],
         run: portability,
     },
@@ -72,8 +72,14 @@ fn clippy(_: Options) -> Result<Option<String>> {
     Ok(None)
 }
 
-/// Targets whose kernels have no MPTCP sockets; `cargo check` needs their std but neither their linker nor their libc.
-const FOREIGN: &[&str] = &["x86_64-apple-darwin", "x86_64-pc-windows-gnu", "x86_64-unknown-freebsd"];
+/// Targets whose kernels have no MPTCP sockets, and one of Linux with words of 32 bits and the other byte order; `cargo check`
+/// needs their std but neither their linker nor their libc.
+const FOREIGN: &[&str] =
+    &["x86_64-apple-darwin", "x86_64-pc-windows-gnu", "x86_64-unknown-freebsd", "powerpc-unknown-linux-gnu"];
+
+/// A target whose programs this kernel runs, by way of its own system calls for them. musl, as its std brings all that a
+/// linker wants.
+const OTHER_WIDTH: &str = "i686-unknown-linux-musl";
 
 fn portability(options: Options) -> Result<Option<String>> {
     // The fallback can be forced on Linux: it compiles everywhere, and its tests run everywhere. A target directory of
@@ -89,7 +95,7 @@ fn portability(options: Options) -> Result<Option<String>> {
 
     // Without rustup nobody knows which targets there are, which is as good as none.
     let installed = output(command("rustup").args(["target", "list", "--installed"])).unwrap_or_default();
-    let (here, absent): (Vec<&str>, Vec<&str>) =
+    let (here, mut absent): (Vec<&str>, Vec<&str>) =
         FOREIGN.iter().partition(|target| installed.lines().any(|line| line.trim() == **target));
     for target in here {
         run(cargo().args([
@@ -104,8 +110,26 @@ fn portability(options: Options) -> Result<Option<String>> {
             target,
         ]))?;
     }
+    if cfg!(target_arch = "x86_64") {
+        if installed.lines().any(|line| line.trim() == OTHER_WIDTH) {
+            other_width(options)?;
+        } else {
+            absent.push(OTHER_WIDTH);
+        }
+    }
     let left_out = format!("not checked, std not installed (rustup target add): {}", absent.join(" "));
     Ok((!absent.is_empty()).then_some(left_out))
+}
+
+/// The kernel's structures are those of a kernel of 64 bits, seen by a program of 32.
+fn other_width(options: Options) -> Result<()> {
+    let mut tests = cargo();
+    tests
+        .args(["--config", "profile.dev.package.\"*\".opt-level=0"])
+        .args(["test", "--package", "mptcp-socket", "--features", "tokio", "--locked"])
+        .args(["--lib", "--test", "loopback", "--target", OTHER_WIDTH, "--target-dir"])
+        .arg(target_dir().join("no-mptcp"));
+    run(keep_going(&mut tests, options))
 }
 
 fn test(options: Options) -> Result<Option<String>> {
