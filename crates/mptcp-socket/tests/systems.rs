@@ -14,7 +14,7 @@ use std::{
 use mptcp_socket::{
     Connect, Error, Keepalive, Listen, Protocol, Reason, SocketOptions, Transport, host_support,
 };
-use netlab::systems::{ALL, System};
+use netlab::systems::{ALL, Rule, Sockets, System};
 
 const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
 
@@ -26,6 +26,12 @@ fn on_each(test: impl Fn(&'static System, Option<Reason>) + Sync) {
         let reason = word.map(|word| *Reason::ALL.iter().find(|reason| reason.as_str() == word).unwrap());
         system.run(|| test(system, reason)).unwrap();
     }
+}
+
+/// Runs `test` where this one thing is different.
+fn where_only(rule: Rule, test: impl FnOnce() + Send) {
+    let system = System { name: "one rule", rules: Box::leak(Box::new([rule])), ..ALL[0] };
+    Box::leak(Box::new(system)).run(test).unwrap();
 }
 
 /// What of a connection that has carried data each way is not known.
@@ -115,7 +121,10 @@ fn mptcp_only_is_mptcp_or_an_error_with_the_reason() {
         let connected = Connect::new(Protocol::MptcpOnly).to(&[address]);
         match (connected, reason) {
             (Ok(connected), None) => assert!(connected.watched().watch().transport().is_mptcp()),
-            (Err(Error::NotMptcp { reason, .. }), Some(expected)) => assert_eq!(reason, expected),
+            (Err(error @ Error::NotMptcp { reason, .. }), Some(expected)) => {
+                assert_eq!(reason, expected);
+                assert!(error.to_string().contains(expected.explain()), "{error}");
+            }
             (other, _) => panic!("{}: {other:?}", system.name),
         }
         let listen = Listen::new(Protocol::MptcpOnly).bind(LOOPBACK);
@@ -141,5 +150,56 @@ fn options_that_a_system_lacks_are_reported_and_fatal_to_nothing() {
         assert_eq!(refused.contains(&"TCP_NODELAY"), old, "{}: {refused:?}", system.name);
         assert_eq!(refused.contains(&"SO_KEEPALIVE"), old, "{}: {refused:?}", system.name);
         assert_eq!(client.watched().watch().transport().reason(), reason, "{}", system.name);
+    });
+}
+
+/// What may go wrong with any socket: hiding it behind a TCP attempt would only move the failure.
+const OTHER: [i32; 5] = [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM, libc::EAFNOSUPPORT];
+
+const fn no_mptcp(errno: i32) -> Rule {
+    Rule::Socket { domain: None, protocol: Some(262), errno }
+}
+
+#[test]
+fn any_other_error_stays_an_error() {
+    let listener = TcpListener::bind(LOOPBACK).unwrap();
+    let address = listener.local_addr().unwrap();
+    for errno in OTHER {
+        where_only(no_mptcp(errno), || {
+            let error = Connect::new(Protocol::Mptcp).to(&[address]).unwrap_err();
+            let seen = error.attempts().first().and_then(|attempt| attempt.source.raw_os_error());
+            assert_eq!(seen, Some(errno), "{error}");
+            match Listen::new(Protocol::Mptcp).bind(LOOPBACK).unwrap_err() {
+                Error::Socket { source, .. } => assert_eq!(source.raw_os_error(), Some(errno)),
+                other => panic!("{other}"),
+            }
+        });
+    }
+}
+
+#[test]
+fn with_tcp_no_mptcp_socket_is_made_not_even_to_probe() {
+    // Any MPTCP socket would fail loudly here.
+    where_only(no_mptcp(libc::EMFILE), || {
+        let listening = Listen::new(Protocol::Tcp).bind(LOOPBACK).unwrap();
+        let address = listening.local_addr().unwrap();
+        let client = Connect::new(Protocol::Tcp).to(&[address]).unwrap().watched();
+        assert_eq!(client.watch().transport().reason(), Some(Reason::NotRequested));
+    });
+}
+
+#[test]
+fn where_an_interface_cannot_be_bound_its_address_is() {
+    let listener = TcpListener::bind("0.0.0.0:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    // Before Linux 5.7, without privilege.
+    let (level, option) = (libc::SOL_SOCKET, libc::SO_BINDTODEVICE);
+    where_only(Rule::Set { sockets: Sockets::All, level, option, errno: libc::EPERM }, || {
+        let connect = Connect::new(Protocol::Tcp).interface("lo");
+        // The refusal of the option alone would end the connect.
+        let connected = connect.to(&[([127, 0, 0, 9], port).into()]).unwrap();
+        assert_eq!(connected.stream.local_addr().unwrap().ip().to_string(), "127.0.0.1");
+        let error = Connect::new(Protocol::Tcp).interface("none0").to(&[([127, 0, 0, 9], port).into()]);
+        assert!(error.unwrap_err().to_string().contains("none0"));
     });
 }

@@ -3,7 +3,7 @@
 use std::{fs, path::PathBuf, process::Command, time::SystemTime};
 
 use crate::{
-    Odd, Said, program, run,
+    Odd, program, run,
     support::{Bench, MEGABYTE},
 };
 
@@ -36,6 +36,18 @@ fn shim(bench: &Bench) -> PathBuf {
     library
 }
 
+/// A certificate for the server's address, valid from 2020 on, and its key.
+fn certificate(bench: &Bench) -> (String, String) {
+    let mut parameters = rcgen::CertificateParams::new(vec!["10.1.0.2".to_owned()]).unwrap();
+    parameters.not_before = rcgen::date_time_ymd(2020, 1, 1);
+    let key = rcgen::KeyPair::generate().unwrap();
+    let made = parameters.self_signed(&key).unwrap();
+    let [certificate, private] = ["certificate.pem", "key.pem"].map(|name| bench.path(name));
+    fs::write(&certificate, made.pem()).unwrap();
+    fs::write(&private, key.serialize_pem()).unwrap();
+    (certificate.display().to_string(), private.display().to_string())
+}
+
 fn at_1970() {
     let bench = Bench::two_links();
     bench.file("small", MEGABYTE / 10);
@@ -55,26 +67,30 @@ fn at_1970() {
         command.env("LD_PRELOAD", &library);
         command
     };
-    let get = |url: &str, more: &[&str]| -> Said {
-        run(&bench.client, in_1970(&[&["get", "-i", "-o", "/dev/null", url], more].concat()))
-    };
-
     // The server's clock is right; the client's isn't.
-    let serving = bench.serve(&["--self-signed"]);
+    let (certificate, key) = certificate(&bench);
+    let serving = bench.serve(&["--tls-cert", &certificate, "--tls-key", &key]);
     let url = format!("https://{}:8000/small", bench.links[0].address(&bench.server).unwrap());
-    let certificate = bench.path("certificate.pem");
-    let _ = certificate;
-    let said = get(&url, &["-k"]);
-    said.assert(0, "");
+    let get = ["get", "--cacert", &certificate, "-o", "/dev/null", &url];
+    run(&bench.client, program(&get)).assert(0, "MPTCP");
+    let early = run(&bench.client, in_1970(&get));
+    early.assert(60, "not valid yet");
+    assert!(early.stderr.contains("clock"), "{early:?}");
     drop(serving);
 
     // Both are wrong.
     let mut command = in_1970(&["serve", "--port", "8001"]);
     command.arg(bench.path("www"));
     let _serving = crate::start(&bench.server, command);
-    for name in ["small", "old"] {
+    for (name, modified) in [("small", "Thu, 01 Jan 1970 00:00:00 GMT"), ("old", "")] {
         let url = format!("http://{}:8001/{name}", bench.links[0].address(&bench.server).unwrap());
-        get(&url, &[]).assert(0, "MPTCP");
+        let got = run(&bench.client, in_1970(&["get", "-i", &url]));
+        got.assert(0, "MPTCP");
+        let head = got.stdout.to_ascii_lowercase();
+        let field =
+            |name: &str| head.lines().find_map(|line| line.strip_prefix(name)).unwrap_or("").to_owned();
+        assert!(field("date: ").contains(" jan 1970 "), "the clock is not at 1970: {got:?}");
+        assert_eq!(field("last-modified: "), modified.to_ascii_lowercase());
     }
     run(&bench.client, in_1970(&["doctor"])).assert(0, "nothing is wrong");
     run(&bench.client, in_1970(&["top", "--once", "--interval", "0"])).assert(0, "");

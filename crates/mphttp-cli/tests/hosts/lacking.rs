@@ -88,7 +88,7 @@ fn read_only() {
     with_mounts(change, || {
         let serving = bench.serve(&[]);
         let url = bench.url("small");
-        let got = run(&bench.client, program(&["get", "--no-progress", &url]));
+        let got = run(&bench.client, program(&["get", &url]));
         assert_eq!(got.code, Some(0));
         let path = folder.join("got");
         let mut to_file = program(&["get", "-o"]);
@@ -98,7 +98,8 @@ fn read_only() {
         assert!(said.stderr.contains("got"), "{said:?}");
         run(&bench.client, program(&["doctor"])).assert(0, "nothing is wrong");
         run(&bench.client, program(&["paths"])).assert(0, "wifi");
-        assert!(serving.stop().len() == 2);
+        // A file that could not be written was not asked for.
+        assert_eq!(serving.stop().len(), 1);
     });
 }
 
@@ -118,6 +119,6 @@ fn no_environment() {
         let mut command = Command::new(mphttp());
         command.args(&arguments).env_clear().current_dir("/");
         let said = run(&bench.client, command);
-        said.assert(i32::from(arguments[0] == "serve"), says);
+        said.assert(if arguments[0] == "serve" { 2 } else { 0 }, says);
     }
 }

@@ -50,5 +50,5 @@ fn not_utf8() {
     let get = [word("get"), word("-o"), word("/dev/null"), OsStr::new(&url)];
     with(&get, &[("MPHTTP_PROTOCOL", odd)]).assert(2, "MPHTTP_PROTOCOL");
     with(&get, &[("MPHTTP_LOG", odd), ("http_proxy", odd)]).assert(0, "MPTCP");
-    with(&[word("serve"), odd], &[]).assert(1, "error: ");
+    with(&[word("serve"), odd], &[]).assert(2, "error: ");
 }

@@ -6,7 +6,7 @@
 
 use std::{
     fs, io, mem,
-    net::{Ipv4Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     os::fd::{AsFd, AsRawFd},
     ptr,
     time::Duration,
@@ -178,10 +178,17 @@ pub(crate) fn host_blackholed() -> bool {
 }
 
 fn loopback_speaks_mptcp() -> io::Result<Option<bool>> {
-    let (listener, _) = stream_socket(Domain::IPV4, Protocol::Mptcp, Blocking::Yes)?;
-    listener.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
-    listener.listen(1)?;
-    let (client, _) = stream_socket(Domain::IPV4, Protocol::Mptcp, Blocking::No)?;
+    // Not every host has IPv4.
+    let families = [(Domain::IPV4, Ipv4Addr::LOCALHOST.into()), (Domain::IPV6, Ipv6Addr::LOCALHOST.into())];
+    let listen = |(domain, address): (Domain, IpAddr)| -> io::Result<_> {
+        let (listener, _) = stream_socket(domain, Protocol::Mptcp, Blocking::Yes)?;
+        listener.bind(&SocketAddr::from((address, 0)).into())?;
+        listener.listen(1)?;
+        Ok((domain, listener))
+    };
+    let [first, second] = families;
+    let (domain, listener) = listen(first).or_else(|_| listen(second))?;
+    let (client, _) = stream_socket(domain, Protocol::Mptcp, Blocking::No)?;
     // A handshake over loopback ends within the call; if not, there is no answer to be had here.
     match client.connect(&listener.local_addr()?) {
         Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => return Err(error),
