@@ -34,13 +34,14 @@ use std::{
     thread,
 };
 
+use mptcp_socket::{Connect, Connected, Protocol};
 use netlab::Host;
 use nix::{
     mount::{MsFlags, mount},
     sched::{CloneFlags, unshare},
 };
 use serde_json::Value;
-use support::mphttp;
+use support::{Bench, mphttp};
 
 /// A host that lacks something: a row of docs/hosts.md, and its test.
 struct Odd {
@@ -109,6 +110,12 @@ fn program(arguments: &[&str]) -> Command {
 #[track_caller]
 fn run(host: &Host, mut command: Command) -> Said {
     host.run(|| command.output()).unwrap().unwrap().into()
+}
+
+/// An MPTCP connection of this process, from the client to the server.
+fn hold(bench: &Bench) -> Connected {
+    let address = (bench.links[0].address(&bench.server).unwrap(), 8000).into();
+    bench.client.run(|| Connect::new(Protocol::MptcpOnly).to(&[address]).unwrap()).unwrap()
 }
 
 /// Runs `work` on a thread with a mount table of its own, after `change` has been made to it.

@@ -11,7 +11,7 @@ use netlab::systems::{ALL, System};
 use serde_json::Value;
 
 use crate::{
-    program, run,
+    hold, program, run,
     support::{Bench, MEGABYTE},
 };
 
@@ -158,10 +158,13 @@ fn paths() {
 
 fn top() {
     let bench = Bench::two_links();
+    bench.file("small", 1);
+    let _serving = bench.serve(&[]);
+    let _held = hold(&bench);
     on_each(|system| {
         let said = run(&bench.client, program(&["top", "--once", "--json", "--interval", "0"]));
         if system.expected.lists_connections {
-            said.assert(0, "connections");
+            said.assert(0, "10.1.0.2:8000");
         } else {
             said.assert(1, "MPTCP");
         }

@@ -111,7 +111,8 @@ pub const ALL: &[System] = &[
             set(Sockets::Mptcp, IPPROTO_IP, IP_TOS, EOPNOTSUPP),
         ],
         differs: "No options of `SOL_MPTCP` (EOPNOTSUPP; 5.16), no `TCP_IS_MPTCP`; `TCP_INFO` is that of the first subflow. MPTCP \
-                  sockets take no `TCP_NODELAY`, no times of keep-alive, no `TCP_FASTOPEN`, no `IP_TOS`",
+                  sockets take no `TCP_NODELAY`, no `TCP_FASTOPEN`, no `IP_TOS` and, but for the series' last releases, no times of \
+                  keep-alive",
         sources: "mptcp_getsockopt() and mptcp_setsockopt_sol_tcp() in net/mptcp/sockopt.c of v5.15; commits 55c42fa7fa33 \
                   (MPTCP_INFO), b56035101e1c (TCP_IS_MPTCP)",
         expected: Expected { unknown: &["mptcp", "paths"], ..PLAIN },
