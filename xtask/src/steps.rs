@@ -72,10 +72,11 @@ fn clippy(_: Options) -> Result<Option<String>> {
     Ok(None)
 }
 
-/// Targets whose kernels have no MPTCP sockets, and one of Linux with words of 32 bits and the other byte order; `cargo check`
-/// needs their std but neither their linker nor their libc.
-const FOREIGN: &[&str] =
-    &["x86_64-apple-darwin", "x86_64-pc-windows-gnu", "x86_64-unknown-freebsd", "powerpc-unknown-linux-gnu"];
+/// Targets whose kernels have no MPTCP sockets; `cargo check` needs their std but neither their linker nor their libc.
+const FOREIGN: &[&str] = &["x86_64-apple-darwin", "x86_64-pc-windows-gnu", "x86_64-unknown-freebsd"];
+
+/// Linux with words of 32 bits and the other byte order.
+const OTHER_ORDER: &str = "powerpc-unknown-linux-gnu";
 
 /// A target whose programs this kernel runs, by way of its own system calls for them. musl, as its std brings all that a
 /// linker wants.
@@ -110,24 +111,35 @@ fn portability(options: Options) -> Result<Option<String>> {
             target,
         ]))?;
     }
-    if cfg!(target_arch = "x86_64") {
-        if installed.lines().any(|line| line.trim() == OTHER_WIDTH) {
-            other_width(options)?;
+    for (target, try_out) in
+        [(OTHER_ORDER, other_order as fn(Options) -> Result<()>), (OTHER_WIDTH, other_width)]
+    {
+        if target == OTHER_WIDTH && !cfg!(target_arch = "x86_64") {
+            continue;
+        }
+        if installed.lines().any(|line| line.trim() == target) {
+            try_out(options)?;
         } else {
-            absent.push(OTHER_WIDTH);
+            absent.push(target);
         }
     }
     let left_out = format!("not checked, std not installed (rustup target add): {}", absent.join(" "));
     Ok((!absent.is_empty()).then_some(left_out))
 }
 
+/// Without features: those add crates that have nothing to do with the kernel's structures.
+fn other_order(_: Options) -> Result<()> {
+    let packages = ["--package", "mptcp-socket", "--package", "mptcp-paths"];
+    run(cargo().arg("check").args(packages).args(["--locked", "--target", OTHER_ORDER]))
+}
+
 /// The kernel's structures are those of a kernel of 64 bits, seen by a program of 32.
 fn other_width(options: Options) -> Result<()> {
     let mut tests = cargo();
     tests
-        .args(["--config", "profile.dev.package.\"*\".opt-level=0"])
-        .args(["test", "--package", "mptcp-socket", "--features", "tokio", "--locked"])
-        .args(["--lib", "--test", "loopback", "--target", OTHER_WIDTH, "--target-dir"])
+        .args(["--config", "profile.dev.package.\"*\".opt-level=0", "--config", "profile.dev.debug=false"])
+        .args(["test", "--package", "mptcp-socket", "--locked", "--lib", "--test", "loopback"])
+        .args(["--target", OTHER_WIDTH, "--target-dir"])
         .arg(target_dir().join("no-mptcp"));
     run(keep_going(&mut tests, options))
 }

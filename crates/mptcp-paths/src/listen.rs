@@ -11,7 +11,7 @@ use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use netlink_sys::protocols::{NETLINK_GENERIC, NETLINK_ROUTE};
 
 use crate::manager::{explain, look_up, open_generic};
-use crate::netlink::{Heard, Listener, Netlink};
+use crate::netlink::{Heard, Listener};
 use crate::{Connection, Error, HostEvent, InterfaceAddress, PathEvent, Reset, Subflow, rtnl};
 
 // enum mptcp_event_attr
