@@ -30,6 +30,7 @@ mod terminals;
 mod words;
 
 use std::{
+    net::TcpStream,
     process::{Command, ExitCode, Output, Stdio},
     thread,
 };
@@ -113,7 +114,7 @@ fn run(host: &Host, mut command: Command) -> Said {
 }
 
 /// An MPTCP connection of this process, from the client to the server.
-fn hold(bench: &Bench) -> Connected {
+fn hold(bench: &Bench) -> Connected<TcpStream> {
     let address = (bench.links[0].address(&bench.server).unwrap(), 8000).into();
     bench.client.run(|| Connect::new(Protocol::MptcpOnly).to(&[address]).unwrap()).unwrap()
 }
