@@ -1,8 +1,11 @@
 //! Hosts without file systems that most have, and programs without an environment.
 
-use std::{fs, process::Command};
+use std::{fs, path::Path, process::Command};
 
-use nix::mount::{MsFlags, mount};
+use nix::{
+    mount::{MsFlags, mount},
+    sys::statvfs::{FsFlags, statvfs},
+};
 
 use crate::{
     Odd, hide, hold, program, run,
@@ -50,7 +53,7 @@ fn all_verbs(change: impl Fn() + Sync) -> Bench {
         let json = run(&bench.client, program(&["top", "--once", "--json", "--interval", "0"])).json();
         let [connection] = json["connections"].as_array().unwrap().as_slice() else { panic!("{json}") };
         // Processes have nothing but /proc to be found by.
-        let has_proc = std::path::Path::new("/proc/self").exists();
+        let has_proc = Path::new("/proc/self").exists();
         assert_eq!(connection["processes"].as_array().unwrap().is_empty(), !has_proc, "{json}");
         run(&bench.client, program(&["paths"])).assert(0, "wifi");
     });
@@ -75,17 +78,28 @@ fn no_sys() {
     with_mounts(|| hide("/sys"), || run(&bench.client, program(&["doctor"])).assert(0, "nothing is wrong"));
 }
 
+/// What a mount is changed with. Whoever is root of a user namespace alone may not take away what else it forbids.
+fn read_only_flags(place: &Path) -> MsFlags {
+    let now = statvfs(place).unwrap().flags();
+    let kept = [
+        (FsFlags::ST_NOSUID, MsFlags::MS_NOSUID),
+        (FsFlags::ST_NODEV, MsFlags::MS_NODEV),
+        (FsFlags::ST_NOEXEC, MsFlags::MS_NOEXEC),
+    ];
+    let change = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_RDONLY;
+    kept.iter().filter(|(flag, _)| now.contains(*flag)).fold(change, |flags, (_, flag)| flags | *flag)
+}
+
 fn read_only() {
     let bench = Bench::two_links();
     bench.file("small", MEGABYTE / 10);
     let folder = bench.folder.path().to_owned();
     let change = || {
-        let flags = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_RDONLY;
         // What temporary files are on is not always a file system of its own.
         let bind = MsFlags::MS_BIND | MsFlags::MS_REC;
         mount(Some(&folder), &folder, None::<&str>, bind, None::<&str>).unwrap();
         for place in [folder.as_path(), "/".as_ref()] {
-            mount(None::<&str>, place, None::<&str>, flags, None::<&str>).unwrap();
+            mount(None::<&str>, place, None::<&str>, read_only_flags(place), None::<&str>).unwrap();
         }
         assert!(fs::write(folder.join("probe"), "").is_err());
     };
