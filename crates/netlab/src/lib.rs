@@ -51,6 +51,8 @@ mod rtnl;
 mod shape;
 mod spec;
 mod sys;
+#[cfg(feature = "systems")]
+pub mod systems;
 mod tbf;
 
 pub use boxes::{After, BoxKind, Direction, Segments};
