@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 
 mod bench;
 mod command;
+mod guide;
 mod package;
 mod pool;
 mod prerequisites;
@@ -32,6 +33,8 @@ enum Verb {
     Deb,
     /// Build the program linked statically, with musl
     Static,
+    /// Make a book of the guide in docs/, with mdBook
+    Guide,
     /// Measure against peers in the same run, and write tables
     Bench(bench::Args),
 }
@@ -51,6 +54,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Verb::Test(args) => test::run(&args),
         Verb::Deb => package::deb(),
         Verb::Static => package::linked_statically(),
+        Verb::Guide => guide::build().map(|()| ExitCode::SUCCESS),
         Verb::Bench(args) => bench::run(&args),
         Verb::Lint => test::run(&test::Args::lint()),
     }
