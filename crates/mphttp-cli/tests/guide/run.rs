@@ -73,7 +73,9 @@ fn shell(session: &mut Session, how: &How, block: &Block) {
         }
         let served = if line.text.starts_with("mphttp serve") { "server" } else { "client" };
         let place = line.place.as_deref().or(how.on.as_deref()).unwrap_or(served);
-        let code = how.exits.iter().find(|(beginning, _)| begins(beginning)).map_or(0, |(_, code)| *code);
+        // Of several that fit, the one that says most.
+        let fitting = how.exits.iter().filter(|(beginning, _)| begins(beginning));
+        let code = fitting.max_by_key(|(beginning, _)| beginning.len()).map_or(0, |(_, code)| *code);
         let input: String = how
             .input
             .iter()

@@ -1,6 +1,7 @@
 //! A reader at two keyboards: types lines, each to its end, and leaves servers running until the same is started anew.
 
 use std::{
+    fmt::Write as _,
     fs::{self, File},
     io::{Read, Seek, Write},
     os::unix::process::CommandExt,
@@ -41,6 +42,8 @@ pub struct Session {
     running: Vec<Running>,
     /// All that was said, in the order in which lines ended.
     pub said: String,
+    /// The same with the lines that were typed, for people.
+    log: String,
 }
 
 struct Running {
@@ -54,12 +57,12 @@ struct Running {
 
 impl Session {
     pub fn new(ground: &Ground, bare: bool) -> Self {
-        Self { hosts: ground.hosts(bare), running: Vec::new(), said: String::new() }
+        Self { hosts: ground.hosts(bare), running: Vec::new(), said: String::new(), log: String::new() }
     }
 
     /// Types a line. `stays` says that it is known not to end; what is known of `mphttp` need not be said.
     pub fn line(&mut self, place: &str, line: &str, stays: bool, input: &str, code: i32) {
-        println!("{place}$ {line}");
+        let _ = writeln!(self.log, "{place}$ {line}");
         let command =
             line.trim_start_matches("sudo ").trim_start_matches(|c: char| c.is_uppercase() || c == '_');
         // Behind variables that are set for the line alone.
@@ -94,7 +97,7 @@ impl Session {
         let mut child = place.spawn(line, stdin.into(), &output);
         let status = wait(&mut child, LINE);
         let said = all_of(&mut output);
-        print!("{said}");
+        self.log.push_str(&said);
         self.said.push_str(&said);
         let status = status.unwrap_or_else(|| panic!("this takes more than {LINE:?}: {line}"));
         assert_eq!(status.code(), Some(code), "{line}\n{said}");
@@ -123,7 +126,7 @@ impl Session {
             let ended = running.child.try_wait().unwrap();
             assert!(ended.is_none(), "it did not stay ({ended:?}): {line}\n{said}");
             assert!(Instant::now() < deadline, "it says nothing of being ready: {line}\n{said}");
-            thread::sleep(Duration::from_millis(5));
+            thread::sleep(Duration::from_millis(20));
         }
         self.running.push(running);
     }
@@ -150,7 +153,7 @@ impl Session {
             running.signal(Signal::SIGINT);
             let status = wait(&mut running.child, SOON);
             let said = all_of(&mut running.output);
-            print!("{}$ {} said:\n{said}", running.place, running.line);
+            let _ = write!(self.log, "{}$ {} said:\n{said}", running.place, running.line);
             self.said.push_str(&said);
             // By itself, or by the signal as most programs: of a shell that waits for one the code is 130.
             let well = status.is_some_and(|status| {
@@ -162,6 +165,18 @@ impl Session {
 
     pub fn stop_all(&mut self) {
         self.stop(|_| true);
+    }
+}
+
+/// All of it at once, since others are at work as well.
+impl Drop for Session {
+    fn drop(&mut self) {
+        // Where a line failed, what runs may have said why.
+        for running in &mut self.running {
+            let said = all_of(&mut running.output);
+            let _ = write!(self.log, "{}$ {} said:\n{said}", running.place, running.line);
+        }
+        println!("{}", self.log);
     }
 }
 
