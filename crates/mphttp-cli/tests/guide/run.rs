@@ -35,7 +35,9 @@ pub fn block(ground: &Ground, page: &Page, index: usize) {
         "python" => {
             let place = how.on.as_deref().unwrap_or("client");
             fs::write(session.hosts.place(place).folder.join("guide.py"), text).unwrap();
-            session.line(place, "python3 guide.py", !how.stays.is_empty(), "", 0);
+            let line = "python3 guide.py";
+            let stays = how.stays.iter().any(|beginning| line.starts_with(beginning.as_str()));
+            session.line(place, line, stays, "", 0);
         }
         other => panic!("nobody knows how to run a block of {other:?}"),
     }
