@@ -3,8 +3,8 @@
 //! names in them (`server`, `example.com` …) are in a `/etc/hosts` of this process alone. Links and the table of contents are checked
 //! as well, and what is covered is printed.
 //!
-//! How a block says what it is, `docs/SUMMARY.md`'s neighbours show, and `guide/note.rs` defines. Blocks of Python run where
-//! `MPHTTP_GUIDE_PYTHON` names an interpreter with the package, as `cargo xtask test --only python` does; then those run alone.
+//! `guide/note.rs` says how a block says what it is. Blocks of Python run where `MPHTTP_GUIDE_PYTHON` names an interpreter with the
+//! package, as `cargo xtask test --only python` does; then those run alone.
 #![cfg(target_os = "linux")]
 #![allow(
     clippy::unwrap_used,
@@ -19,6 +19,8 @@ mod hosts;
 mod links;
 #[path = "guide/note.rs"]
 mod note;
+#[path = "guide/options.rs"]
+mod options;
 #[path = "guide/page.rs"]
 mod page;
 #[path = "guide/run.rs"]
@@ -64,6 +66,8 @@ fn main() -> ExitCode {
         trial("what is said to be elsewhere is there".into(), Box::new(move || page::elsewhere(&all)));
         let all = pages.clone();
         trial("links lead somewhere".into(), Box::new(move || links::lead_somewhere(&all)));
+        let all = pages.clone();
+        trial("options that pages name exist".into(), Box::new(move || options::exist(&all)));
         let all = pages.clone();
         trial("the table of contents has every page".into(), Box::new(move || links::summary(&all)));
         let all = pages.clone();
