@@ -23,10 +23,22 @@ pub fn build() -> Result<()> {
     for file in linked(&root(), &root().join("docs"))? {
         let to = book.join(&file);
         fs::create_dir_all(to.parent().context("a file is in a folder")?)?;
-        fs::copy(root().join(&file), &to).with_context(|| format!("can't copy {}", file.display()))?;
+        let copied = match file.extension() {
+            // mdBook makes links to pages end with .html, also where there is no such page.
+            Some(extension) if extension == "md" => fs::read_to_string(root().join(&file))
+                .and_then(|text| fs::write(to.with_extension("html"), plain(&text))),
+            _ => fs::copy(root().join(&file), &to).map(drop),
+        };
+        copied.with_context(|| format!("can't copy {}", file.display()))?;
     }
     println!("{}", book.join("docs/index.html").display());
     Ok(())
+}
+
+/// A text as it is, for browsers.
+fn plain(text: &str) -> String {
+    let escaped = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    format!("<!doctype html><meta charset=\"utf-8\"><pre style=\"white-space: pre-wrap\">{escaped}</pre>\n")
 }
 
 /// The files outside of `docs` that pages link, by their paths in the repository; of folders all files.
@@ -66,6 +78,13 @@ fn files_below(folder: &Path) -> Result<Vec<PathBuf>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_page_of_elsewhere_is_shown_as_it_is() {
+        assert!(
+            plain("a < b & `c`").contains("<pre style=\"white-space: pre-wrap\">a &lt; b &amp; `c`</pre>")
+        );
+    }
 
     #[test]
     fn sources_that_pages_link_are_found_and_pages_are_not() {
