@@ -2,7 +2,7 @@
 
 use std::{io::Write, time::Duration};
 
-use http::{HeaderMap, header::CONTENT_TYPE};
+use http::{HeaderMap, StatusCode, header::CONTENT_TYPE};
 use mphttp::{
     Reason, Response, Transport,
     download::{Downloaded, Strategy},
@@ -133,6 +133,12 @@ impl Head {
             content_type: content_type(response.headers()),
             connect_time: response.connect_time(),
         }
+    }
+
+    /// The status, if it says that something is wrong.
+    pub fn error(&self) -> Option<StatusCode> {
+        let status = StatusCode::from_u16(self.status).ok()?;
+        (status.is_client_error() || status.is_server_error()).then_some(status)
     }
 
     pub fn of_download(done: &Downloaded) -> Self {
