@@ -20,6 +20,14 @@ pub fn build() -> Result<()> {
     // What is no page any more would stay.
     let _ = fs::remove_dir_all(&book);
     run(command("mdbook").arg("build").arg("--dest-dir").arg(book.join("docs")).arg(root()))?;
+    // mdBook makes index.html of a README.md, and leaves links to it pointing to README.html.
+    for page in files_below(&root().join("docs"))? {
+        if page.ends_with("README.md") {
+            let folder = book.join(page.strip_prefix(root())?).with_file_name("");
+            fs::copy(folder.join("index.html"), folder.join("README.html"))
+                .with_context(|| format!("no page was made of {}", page.display()))?;
+        }
+    }
     for file in linked(&root(), &root().join("docs"))? {
         let to = book.join(&file);
         fs::create_dir_all(to.parent().context("a file is in a folder")?)?;
