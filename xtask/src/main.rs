@@ -11,6 +11,7 @@ mod bench;
 mod cases;
 mod command;
 mod fuzz;
+mod guide;
 mod nightly;
 mod package;
 mod pool;
@@ -54,6 +55,8 @@ enum Verb {
         /// The version, or `Unreleased`; by default that of the manifests
         version: Option<String>,
     },
+    /// Make a book of the guide in docs/, with mdBook
+    Guide,
     /// Measure against peers in the same run, and write tables
     Bench(bench::Args),
     /// List the HTTP cases that the tests run, with their sources
@@ -83,6 +86,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Verb::Supply(args) => supply::run(&args),
         Verb::Api => supply::write_api(),
         Verb::ReleaseNotes { version } => supply::release_notes(version.as_deref()),
+        Verb::Guide => guide::build().map(|()| ExitCode::SUCCESS),
         Verb::Bench(args) => bench::run(&args),
         Verb::Cases(args) => cases::run(&args),
         Verb::Soak(args) => soak::run(&args),

@@ -80,6 +80,19 @@ pub const H2LOAD: Program = Program {
 pub const MPTCPIZE: Program =
     Program { names: &["mptcpize"], purpose: "runs wrk over MPTCP", remedy: "apt-get install mptcpize" };
 
+/// mdBook, which makes the guide's HTML.
+pub const MDBOOK: Program =
+    Program { names: &["mdbook"], purpose: "makes a book of docs/", remedy: "cargo install mdbook" };
+/// jq: the guide shows what scripts make of `--json`.
+pub const JQ: Program =
+    Program { names: &["jq"], purpose: "reads JSON in the guide's commands", remedy: "apt-get install jq" };
+/// OpenSSL's program: the guide makes a token with it.
+pub const OPENSSL: Program = Program {
+    names: &["openssl"],
+    purpose: "makes a token in the guide's commands",
+    remedy: "apt-get install openssl",
+};
+
 /// dpkg-deb, which packs.
 pub const DPKG_DEB: Program = Program {
     names: &["dpkg-deb"],

@@ -17,6 +17,9 @@ const REQUIREMENTS: &str = "python/tests/requirements";
 /// The tests' source, as the pool of test programs names it.
 pub const TESTS: &str = "crates/mphttp-python/tests/python/main.rs";
 
+/// The guide's test, which runs blocks of Python if it is told of an interpreter.
+const GUIDE: &str = "crates/mphttp-cli/tests/lab_guide.rs";
+
 /// In how many parts they run: more than run at a time, so that a long test at an end holds up less.
 const PARTS: usize = 4;
 
@@ -70,6 +73,13 @@ pub fn run(options: Options) -> Result<Option<String>> {
     let built = pool::build()?;
     let tests =
         built.iter().find(|program| program.title == TESTS).context("the package's tests are gone")?;
+    let guide = built.iter().find(|program| program.title == GUIDE).context("the guide's test is gone")?;
+    let guide = Program {
+        title: format!("{GUIDE}, Python"),
+        path: guide.path.clone(),
+        folder: guide.folder.clone(),
+        environment: vec![("MPHTTP_GUIDE_PYTHON".into(), libraries.display().to_string())],
+    };
     let part = |number: usize| Program {
         title: format!("{TESTS}, part {number} of {PARTS}"),
         path: tests.path.clone(),
@@ -79,7 +89,7 @@ pub fn run(options: Options) -> Result<Option<String>> {
             ("MPHTTP_PYTHON_PART".into(), format!("{number}/{PARTS}")),
         ],
     };
-    pool::run((1..=PARTS).map(part).collect(), options.keep_going)?;
+    pool::run((1..=PARTS).map(part).chain([guide]).collect(), options.keep_going)?;
 
     let versions: Vec<String> = pythons.iter().map(Python::name).collect();
     let without: Vec<String> = pythons.iter().filter(|python| !python.suites).map(Python::name).collect();

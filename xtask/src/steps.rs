@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 
 use crate::command::{cargo, command, output, run, target_dir};
-use crate::prerequisites::{C_COMPILER, CHROMIUM, CLIPPY, CURL, IP, PYTHON, Program, RUSTFMT};
+use crate::prerequisites::{C_COMPILER, CHROMIUM, CLIPPY, CURL, IP, JQ, OPENSSL, PYTHON, Program, RUSTFMT};
 use crate::{package, pool, python, supply};
 
 /// What is said of the whole run, for steps that can heed it.
@@ -38,7 +38,7 @@ pub const STEPS: &[Step] = &[
     Step {
         name: "test",
         about: "unit, end-to-end and lab tests",
-        needs: &[&C_COMPILER, &CURL, &IP, &PYTHON, &CHROMIUM],
+        needs: &[&C_COMPILER, &CURL, &IP, &JQ, &OPENSSL, &PYTHON, &CHROMIUM],
         run: test,
     },
     Step {

@@ -138,7 +138,9 @@ fn conclude(args: &GetArgs, head: &Head, finished: &Finished) -> anyhow::Result<
         report::print(&report::json(head, finished)).with_context(failed)?;
     }
     if !args.quiet {
-        say(report::sentence(finished));
+        // Else the page of an error in a file of one's own looks like what was asked for.
+        let error = head.error().map(|status| format!("{status}: ")).unwrap_or_default();
+        say(format_args!("{error}{}", report::sentence(finished)));
     }
     Ok(())
 }

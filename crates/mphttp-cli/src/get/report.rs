@@ -2,7 +2,7 @@
 
 use std::{io::Write, time::Duration};
 
-use http::{HeaderMap, header::CONTENT_TYPE};
+use http::{HeaderMap, StatusCode, header::CONTENT_TYPE};
 use mphttp::{
     Reason, Response, Transport,
     download::{Downloaded, Strategy},
@@ -138,6 +138,12 @@ impl Head {
     /// Whether the server says that what the client has is still right.
     pub fn is_unchanged(&self) -> bool {
         self.status == 304
+    }
+
+    /// The status, if it says that something is wrong.
+    pub fn error(&self) -> Option<StatusCode> {
+        let status = StatusCode::from_u16(self.status).ok()?;
+        (status.is_client_error() || status.is_server_error()).then_some(status)
     }
 
     pub fn of_download(done: &Downloaded) -> Self {
