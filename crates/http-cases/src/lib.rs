@@ -60,8 +60,7 @@ pub fn markdown() -> String {
         let _ = write!(out, "\n## {title}\n\n{about}\n\nRun by `{runs}`.\n\n");
         out.push_str("| case | source | expected |\n|---|---|---|\n");
         for Row { name, source, expected } in rows {
-            let expected = expected.replace('|', "\\|");
-            let _ = writeln!(out, "| {name} | {source} | {expected} |");
+            let _ = writeln!(out, "| {} | {} | {} |", cell(name), cell(source), cell(&expected));
         }
     }
     out
@@ -74,10 +73,27 @@ pub fn text() -> String {
     for table in tables() {
         let _ = writeln!(out, "{} ({} cases; {})", table.title, table.rows.len(), table.runs);
         for Row { name, source, expected } in table.rows {
-            let _ = writeln!(out, "  {name:<48}  {source:<44}  {expected}");
+            let _ = writeln!(out, "  {name:<48}  {source:<44}  {}", escaped(&expected));
         }
     }
     out
+}
+
+/// As a cell of a table in Markdown.
+fn cell(text: &str) -> String {
+    let mut cell = String::new();
+    for letter in escaped(text).chars() {
+        if "\\|*_<`[]".contains(letter) {
+            cell.push('\\');
+        }
+        cell.push(letter);
+    }
+    cell
+}
+
+/// On one line.
+fn escaped(text: &str) -> String {
+    text.replace('\r', "\\r").replace('\n', "\\n")
 }
 
 #[cfg(test)]

@@ -118,11 +118,12 @@ pub fn table() -> Table {
 
 impl Request {
     fn expected(&self) -> String {
-        let server = format!("server: {}", self.server.told(false));
-        let proxy = format!("proxy: {}", self.proxy.told(true));
-        match self.forward {
-            Some(forward) => format!("{server}; {proxy}; forward: {}", forward.told(true)),
-            None => format!("{server}; {proxy}"),
+        let (server, proxy) = (self.server.told(false), self.proxy.told(true));
+        let same = proxy.strip_prefix(&server).is_some();
+        let first = if same { proxy.clone() } else { format!("{server}; through a proxy: {proxy}") };
+        match self.forward.map(|forward| forward.told(true)) {
+            Some(forward) if forward != proxy => format!("{first}; forward: {forward}"),
+            _ => first,
         }
     }
 }

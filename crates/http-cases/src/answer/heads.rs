@@ -103,6 +103,12 @@ pub(super) const CASES: &[Answer] = &[
         status!("{HTTP/1.1 102 Processing\r\n\r\n*1000}HTTP/1.1 200 OK"),
         "200 hello",
     ),
+    spent(
+        "50,000 interim answers, then the end",
+        INTERIM,
+        "{HTTP/1.1 102 Processing\r\n\r\n*50000}{end}",
+        "502",
+    ),
     usable(
         "an interim answer with a length",
         "RFC 9110 section 8.6 (none in a 1xx)",

@@ -84,10 +84,8 @@ fn short(method: &str, target: &str, body: &Message, host: Option<&str>) -> Stri
 
 /// The status that a target asks for: `/echo/204`, `/echo/205`, `/echo/304`.
 fn status(target: &str) -> u16 {
-    match target.strip_prefix("/echo/").and_then(|code| code.parse().ok()) {
-        Some(status @ (204 | 205 | 304)) => status,
-        _ => 200,
-    }
+    let asked = target.strip_prefix("/echo/").and_then(|code| code.parse().ok());
+    asked.filter(|status| matches!(status, 204 | 205 | 304)).unwrap_or(200)
 }
 
 /// A directory of files as the cases know it.

@@ -91,7 +91,7 @@ pub(super) fn part(headers: &HeaderMap, length: Option<u64>) -> Option<(Range<u6
     length.is_none_or(|length| length == part.end - part.start).then_some((part, total))
 }
 
-fn content_range(headers: &HeaderMap) -> Option<(Range<u64>, Option<u64>)> {
+pub(super) fn content_range(headers: &HeaderMap) -> Option<(Range<u64>, Option<u64>)> {
     // Of two that differ nobody knows which one is meant.
     let mut values = headers.get_all(CONTENT_RANGE).iter();
     let value = values.next().filter(|_| values.next().is_none())?.to_str().ok()?.trim();

@@ -11,14 +11,14 @@ use super::{
     forward::{Token, range},
     headers, outgoing,
 };
-use crate::fuzzing::fields;
+use crate::{fuzzing::fields, server::is_coded};
 
 /// The fields of a message that is passed on. What concerns one connection stays there; what a client that is not believed
 /// says of where it comes from does too.
 pub fn forwarding(bytes: &[u8]) {
     let came = fields(bytes);
     let _ = headers::has_token(&came, &header::TE, "trailers");
-    let _ = (headers::is_coded(&came), headers::hops(&came));
+    let _ = (is_coded(&came), headers::hops(&came));
     for version in [Version::HTTP_10, Version::HTTP_11, Version::HTTP_2] {
         let uri = came.get("x-url").and_then(|url| Uri::try_from(url.as_bytes()).ok()).unwrap_or_default();
         if let Ok(Some(host)) = outgoing::host(&uri, version, &came) {
