@@ -9,6 +9,7 @@ use std::fmt::Write as _;
 pub mod answer;
 pub mod file;
 pub mod http2;
+pub mod liars;
 pub mod request;
 pub mod script;
 
@@ -41,6 +42,7 @@ pub struct Row {
 pub fn tables() -> Vec<Table> {
     let mut tables = vec![request::table(), answer::table(), file::table()];
     tables.extend(http2::tables());
+    tables.extend(liars::tables());
     tables
 }
 

@@ -107,7 +107,11 @@ fn soak() {
     if now > own + 16 {
         wrong.push(format!("the clients keep descriptors: {own} before, {now} after"));
     }
-    println!("{}", troubles.table());
+    let crowds = traffic::crowded();
+    if crowds > 0 && !world.lacked_descriptors() {
+        wrong.push(format!("{crowds} crowds came, and no descriptors were lacking"));
+    }
+    println!("{}; {crowds} crowds came through", troubles.table());
     println!("{}", ledger.table());
     wrong.extend(ledger.wrong(&troubles));
     println!("took {:.1} s", begun.elapsed().as_secs_f64());

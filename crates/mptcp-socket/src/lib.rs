@@ -1,4 +1,5 @@
 #![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[cfg(feature = "tokio")]
 mod accepting;
@@ -12,7 +13,12 @@ mod eager;
 #[path = "eager_elsewhere.rs"]
 mod eager;
 mod error;
+#[cfg(any(test, feature = "_fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod listen;
+#[cfg(all(test, target_os = "linux", not(mptcp_socket_no_mptcp)))]
+mod loom_tests;
 mod memory;
 mod options;
 mod origin;
@@ -22,6 +28,10 @@ pub mod plan;
 mod protocol;
 mod reason;
 mod sys;
+/// The locks of what an owner shares with watchers, which a test exchanges for others.
+mod sync {
+    pub(crate) use std::sync::{Mutex, PoisonError};
+}
 mod transport;
 #[cfg(feature = "ureq")]
 pub mod ureq;

@@ -2,11 +2,15 @@
 
 use std::{
     io::{self, Read, Write},
-    sync::{Arc, Mutex, PoisonError, Weak},
+    sync::{Arc, Weak},
     time::{Duration, Instant},
 };
 
-use crate::{Error, Origin, Path, PathState, Spoken, Transport, path_count, spoken, sys};
+use super::{
+    sync::{Mutex, PoisonError},
+    sys,
+};
+use crate::{Error, Origin, Path, PathState, Spoken, Transport, path_count, spoken};
 
 /// How often a stream in use is looked at, so that subflows that come and go between questions are not missed.
 const LOOK_EVERY: Duration = Duration::from_millis(250);

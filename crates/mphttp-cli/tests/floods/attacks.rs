@@ -203,7 +203,7 @@ pub const FLOODS: [Flood; 21] = [
     Flood {
         check: |ground| came(ground, "MPTcpExtMPCapableSYNRX"),
         ..flood("half-open handshakes with MP_CAPABLE", "RFC 4987; RFC 8684 section 3.1", |ground| {
-            Box::new(Ends(Some(segments::send(ground, |_| segments::CAPABLE.to_vec()))))
+            Box::new(Ends(Some(segments::send(ground, 10_000, |_| segments::CAPABLE.to_vec()))))
         })
     },
     Flood {
@@ -266,7 +266,7 @@ fn half_open_joins(ground: &Ground) -> Box<dyn Any> {
     let subflows = connections.connections.iter().flat_map(|connection| &connection.subflows);
     let token =
         subflows.filter_map(|subflow| subflow.mptcp.as_ref()).map(|mptcp| mptcp.token_remote).next().unwrap();
-    let sending = segments::send(ground, move |nonce| segments::join(token, nonce).to_vec());
+    let sending = segments::send(ground, 20_000, move |nonce| segments::join(token, nonce).to_vec());
     Box::new((connected, Ends(Some(sending))))
 }
 

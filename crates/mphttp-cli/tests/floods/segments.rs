@@ -18,7 +18,7 @@ const SEGMENTS: u32 = 3000;
 fn checksum(parts: &[&[u8]]) -> [u8; 2] {
     let bytes = parts.concat();
     let mut sum: u32 =
-        bytes.chunks(2).map(|two| u32::from(two[0]) << 8 | u32::from(*two.get(1).unwrap_or(&0))).sum();
+        bytes.chunks(2).map(|two| (u32::from(two[0]) << 8) | u32::from(*two.get(1).unwrap_or(&0))).sum();
     while sum > 0xffff {
         sum = (sum & 0xffff) + (sum >> 16);
     }
@@ -32,7 +32,7 @@ fn syn(from: SocketAddrV4, to: SocketAddrV4, options: &[u8]) -> Vec<u8> {
     let mut segment = Vec::new();
     segment.extend(from.port().to_be_bytes());
     segment.extend(to.port().to_be_bytes());
-    segment.extend([0, 0, 0, 1, 0, 0, 0, 0, length / 4 << 4, 2, 0xff, 0xff, 0, 0, 0, 0]);
+    segment.extend([0, 0, 0, 1, 0, 0, 0, 0, (length / 4) << 4, 2, 0xff, 0xff, 0, 0, 0, 0]);
     segment.extend(options);
     let pseudo = [&from.ip().octets()[..], &to.ip().octets(), &[0, 6, 0, length]].concat();
     let sum = checksum(&[&pseudo, &segment]);
@@ -55,8 +55,9 @@ pub fn join(token: u32, nonce: u32) -> [u8; 12] {
     [30, 12, 0x10, 9, a, b, c, d, e, f, g, h]
 }
 
-/// Sends SYNs to every server, from a thread of the attacker's host: of the number of each is made what options it has.
-pub fn send(ground: &Ground, options: impl Fn(u32) -> Vec<u8> + Send + 'static) -> JoinHandle<()> {
+/// Sends SYNs to every server, from a thread of the attacker's host and from this port on: of the number of each is made what
+/// options it has.
+pub fn send(ground: &Ground, port: u16, options: impl Fn(u32) -> Vec<u8> + Send + 'static) -> JoinHandle<()> {
     let targets = ground.targets.clone();
     let sending = move || {
         let socket = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::from(RAW))).unwrap();
@@ -65,7 +66,7 @@ pub fn send(ground: &Ground, options: impl Fn(u32) -> Vec<u8> + Send + 'static) 
                 let SocketAddr::V4(to) = target.address else { panic!("no IPv4: {target:?}") };
                 let [a, b, c, _] = to.ip().octets();
                 let from = Ipv4Addr::new(a, b, c, 100 + (number % 100) as u8);
-                let from = SocketAddrV4::new(from, 1024 + (number % 60_000) as u16);
+                let from = SocketAddrV4::new(from, port + number as u16);
                 let packet = syn(from, to, &options(number));
                 // What the queue has no room for is lost, as it would be on the way.
                 let _ = socket.send_to(&packet, &SocketAddr::V4(SocketAddrV4::new(*to.ip(), 0)).into());

@@ -147,7 +147,7 @@ impl Process {
         let ask = move || -> std::io::Result<String> {
             let mut stream = TcpStream::connect(SocketAddr::from(([127, 0, 0, 1], metrics)))?;
             stream.set_read_timeout(Some(Duration::from_secs(10)))?;
-            stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n")?;
+            stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
             let mut text = String::new();
             stream.read_to_string(&mut text)?;
             Ok(text)

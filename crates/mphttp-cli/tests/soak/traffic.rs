@@ -5,7 +5,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc, RwLock,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -123,7 +123,7 @@ impl Traffic {
         let mut workers = JoinSet::new();
         for (what, name, count, rest) in CLIENTS {
             for number in 0..count {
-                let random = Random::new(seed ^ (number as u64) << 32 ^ (what as u64) << 48 ^ 1);
+                let random = Random::new(seed ^ ((number as u64) << 32) ^ ((what as u64) << 48) ^ 1);
                 workers.spawn_on(work(Arc::clone(&shared), what, name, rest, random), runtime.handle());
             }
         }
@@ -140,11 +140,14 @@ impl Traffic {
         self.shared.ends.store(true, Ordering::SeqCst);
         let workers = &mut self.workers;
         let mut panics = Vec::new();
-        let ended = self.runtime.block_on(timeout(LONG + PATIENT, async {
-            while let Some(ended) = workers.join_next().await {
-                panics.extend(ended.err().map(|error| format!("a client ended: {error}")));
-            }
-        }));
+        let ended = self.runtime.block_on(async {
+            let ending = async {
+                while let Some(ended) = workers.join_next().await {
+                    panics.extend(ended.err().map(|error| format!("a client ended: {error}")));
+                }
+            };
+            timeout(LONG + PATIENT, ending).await
+        });
         if ended.is_err() {
             panics.push(format!("{} clients have not ended", self.workers.len()));
         }
@@ -180,15 +183,32 @@ async fn transfer(shared: &Shared, what: What, random: &mut Random) -> Result<u6
     };
     let response = client.get(&url).send().await?.error_for_status()?;
     shared.ledger.spoke(if response.transport().is_mptcp() { "MPTCP" } else { "TCP" });
-    check(&shared.contents[file], &response.bytes().await?)
+    let (watch, version) = (response.watch(), response.version());
+    let outcome = check(&shared.contents[file], &response.bytes().await?);
+    outcome.map_err(|failure| match failure {
+        Failure::Wrong(text) => Failure::Wrong(format!("{text}; {version:?} over {:?}", watch.transport())),
+        other => other,
+    })
 }
 
+/// Compares to the byte, and says where wrong bytes are from, which tells much of how they came there.
 fn check(wanted: &[u8], got: &[u8]) -> Result<u64, Failure> {
     if got == wanted {
         return Ok(got.len() as u64);
     }
     let same = got.iter().zip(wanted).take_while(|(one, other)| one == other).count();
-    Err(Failure::Wrong(format!("{} bytes of {}, wrong from {same} on", got.len(), wanted.len())))
+    let wrong = &got[same..];
+    let begin = &wrong[..wrong.len().min(16)];
+    let place = wanted.windows(begin.len().max(1)).position(|bytes| bytes == begin);
+    let end = wanted.windows(16).position(|bytes| got.len() >= 16 && bytes == &got[got.len() - 16..]);
+    let right_again = wrong.iter().zip(&wanted[same..]).position(|(one, other)| one == other);
+    Err(Failure::Wrong(format!(
+        "{} bytes of {}, wrong from {same} on, where those of {place:?} are ({:?}); the last 16 are those of {end:?}; a byte is \
+         right again {right_again:?} later",
+        got.len(),
+        wanted.len(),
+        String::from_utf8_lossy(begin),
+    )))
 }
 
 async fn download(shared: &Shared, client: &Client, url: &str) -> Result<u64, Failure> {
@@ -224,12 +244,30 @@ async fn upload(
     check(&bytes, &got)
 }
 
+/// How often the server that has few descriptors had more clients than those.
+static CROWDED: AtomicUsize = AtomicUsize::new(0);
+
+/// How often a crowd came through, whatever the links did.
+pub fn crowded() -> usize {
+    CROWDED.load(Ordering::SeqCst)
+}
+
 /// Connects often enough that a server with few descriptors has none left, and lets go after a while.
 pub fn crowd(world: &World) {
-    let address = SocketAddr::new(world.links[0].address(&world.server).unwrap(), FEW);
+    let addresses =
+        [0, 1].map(|link: usize| SocketAddr::new(world.links[link].address(&world.server).unwrap(), FEW));
     let crowd = move || {
-        let connect = || std::net::TcpStream::connect_timeout(&address, Duration::from_millis(500));
-        let held: Vec<_> = (0..CROWD).map_while(|_| connect().ok()).collect();
+        let connect =
+            |address| std::net::TcpStream::connect_timeout(address, Duration::from_millis(300)).ok();
+        // By a link that works, if there is one soon.
+        let Some(address) = addresses.iter().cycle().take(20).find(|address| connect(address).is_some())
+        else {
+            return;
+        };
+        let held: Vec<_> = (0..CROWD).map_while(|_| connect(address)).collect();
+        if held.len() == CROWD {
+            CROWDED.fetch_add(1, Ordering::SeqCst);
+        }
         std::thread::sleep(Duration::from_millis(1500));
         drop(held);
     };

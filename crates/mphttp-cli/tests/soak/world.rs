@@ -190,6 +190,12 @@ impl World {
     pub fn faults(&mut self) -> Vec<String> {
         self.processes.iter_mut().flat_map(Process::faults).collect()
     }
+
+    /// Whether a server said that it had no descriptors left.
+    pub fn lacked_descriptors(&self) -> bool {
+        let said = self.processes.iter().flat_map(Process::said);
+        said.into_iter().any(|line| line.contains("can't accept connections for now"))
+    }
 }
 
 /// Removes what is in a directory, and leaves it: a server holds it.

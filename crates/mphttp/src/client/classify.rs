@@ -2,7 +2,21 @@
 
 use std::{error::Error as StdError, io};
 
-use crate::{BoxError, Error, client::dial::Carried, tls::TlsProblem};
+use http::{HeaderMap, StatusCode};
+
+use crate::{BoxError, Error, client::dial::Carried, server::is_coded, tls::TlsProblem};
+
+/// What an answer is that nobody has asked for, if it is one. `upgrades`: whether another protocol was asked for.
+pub(super) fn unasked(status: StatusCode, headers: &HeaderMap, upgrades: bool, host: &str) -> Option<Error> {
+    let detail = if status == StatusCode::SWITCHING_PROTOCOLS && !upgrades {
+        "it goes on in another protocol (101), which was not asked for"
+    } else if is_coded(headers) {
+        "the answer is in a transfer coding, which was not asked for"
+    } else {
+        return None;
+    };
+    Some(Error::Http { host: host.to_owned(), detail: detail.to_owned(), source: detail.into() })
+}
 
 /// Looks for an error of a type in a chain of sources. Unlike [`StdError::source`] alone, it sees what an
 /// [`io::Error`] holds.
@@ -41,7 +55,11 @@ pub(crate) fn of_request(error: hyper_util::client::legacy::Error, host: &str, l
         // The only thing of the caller's that hyper takes as it is, is the body.
         return Error::RequestBody(error.into());
     }
-    if http.is_incomplete_message() || http.is_canceled() || http.is_closed() {
+    if http.is_incomplete_message()
+        || http.is_canceled()
+        || http.is_closed()
+        || find(http).is_some_and(left_alone)
+    {
         return Error::NoAnswer { host, source: error.into() };
     }
     let from_socket = find::<io::Error>(http).is_some();
@@ -50,6 +68,14 @@ pub(crate) fn of_request(error: hyper_util::client::legacy::Error, host: &str, l
         return Error::Broken { host, source: detail.into() };
     }
     Error::Http { host, detail: deepest(http), source: error.into() }
+}
+
+/// Whether a server of HTTP/2 has ended its connection in peace, or refused a stream, before it did anything for the request
+/// (RFC 9113 sections 6.8 and 8.7).
+fn left_alone(error: &h2::Error) -> bool {
+    let farewell = error.is_go_away() && error.reason() == Some(h2::Reason::NO_ERROR);
+    let refused = error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM);
+    error.is_remote() && (farewell || refused)
 }
 
 /// An error met in the body of a response of which `got` bytes have arrived.

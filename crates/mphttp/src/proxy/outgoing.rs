@@ -148,7 +148,7 @@ impl Outgoing {
 
 /// The host that the client asks: the target's where that names one, else the one and only `Host` (RFC 9112 section
 /// 3.2).
-fn host(uri: &Uri, version: Version, headers: &HeaderMap) -> Result<Option<Authority>, Refusal> {
+pub(super) fn host(uri: &Uri, version: Version, headers: &HeaderMap) -> Result<Option<Authority>, Refusal> {
     let bad = |why| Refusal(StatusCode::BAD_REQUEST, why);
     let mut hosts = headers.get_all(HOST).iter();
     let named = hosts.next();

@@ -20,7 +20,7 @@ use tokio::{
 };
 
 use super::{
-    crowd::{Guest, Origins, Room},
+    crowd::{Guest, Origins, Room, Tally},
     stats::{Cut, Stats},
 };
 
@@ -56,7 +56,14 @@ struct Limit {
 #[derive(Debug)]
 pub(super) struct Slot {
     _permit: OwnedSemaphorePermit,
-    _guest: Guest,
+    guest: Guest,
+}
+
+impl Slot {
+    /// What else is open from its address, if that is counted.
+    pub(super) fn tally(&self) -> Option<Arc<Tally>> {
+        self.guest.tally()
+    }
 }
 
 impl Slots {
@@ -118,7 +125,7 @@ impl Slots {
                 "one address has as many connections as it may have: further ones are closed"
             );
         }
-        guest.map(|guest| Slot { _permit: permit, _guest: guest })
+        guest.map(|guest| Slot { _permit: permit, guest })
     }
 }
 

@@ -183,8 +183,9 @@ fn hold<S>(begun: Begun, shared: Arc<Shared<S>>, slot: Slot) -> Box<Held<Watched
     let entry = Registry::enter(&shared.stats, peer, ends, spoken, &watch);
     let record = entry.as_ref().map(|entry| Arc::clone(entry.record()));
     let stopping = shared.stopping.clone();
+    let tally = slot.tally();
     let io = Tracked::new(stream, Arc::clone(&gauge), slot, entry);
-    let service = ForConnection { shared, watch, peer, gauge, record };
+    let service = ForConnection { shared, watch, peer, gauge, record, tally };
     Box::new(Held { io, service, stopping, http1: false })
 }
 

@@ -10,7 +10,7 @@ use std::{
     net::IpAddr,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
@@ -58,7 +58,36 @@ pub(super) struct Origins {
     most: usize,
     /// Who speaks for others, and may have as many as there are.
     exempt: Vec<IpNet>,
-    open: Mutex<HashMap<Origin, usize>>,
+    open: Mutex<HashMap<Origin, Arc<Tally>>>,
+}
+
+/// What is open from one address.
+#[derive(Debug)]
+pub(super) struct Tally {
+    most: usize,
+    /// Changed under the lock of all.
+    connections: AtomicUsize,
+    /// Those of HTTP/2, whose connections would otherwise have many times as many as those of HTTP/1.1.
+    requests: AtomicUsize,
+}
+
+/// A request counted as under way.
+#[derive(Debug)]
+pub(super) struct Asking(Arc<Tally>);
+
+impl Tally {
+    /// Counts a request, unless as many are under way as connections may be open.
+    pub(super) fn ask(self: &Arc<Self>) -> Option<Asking> {
+        let asking = Asking(Arc::clone(self));
+        // Dropped, it is counted off again.
+        (self.requests.fetch_add(1, Ordering::Relaxed) < self.most).then_some(asking)
+    }
+}
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        self.0.requests.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// An address; of IPv6 its network of 64 bits, in which one host has as many addresses as it likes (RFC 7934, RFC 8981).
@@ -82,7 +111,14 @@ impl Origin {
 
 /// A connection counted as open, unless it need not be.
 #[derive(Debug)]
-pub(super) struct Guest(Option<(Arc<Origins>, Origin)>);
+pub(super) struct Guest(Option<(Arc<Origins>, Origin, Arc<Tally>)>);
+
+impl Guest {
+    /// What else is open from its address.
+    pub(super) fn tally(&self) -> Option<Arc<Tally>> {
+        self.0.as_ref().map(|(_, _, tally)| Arc::clone(tally))
+    }
+}
 
 impl Origins {
     pub(super) fn new(most: usize, exempt: Vec<IpNet>) -> Arc<Self> {
@@ -98,29 +134,29 @@ impl Origins {
         }
         let origin = Origin::of(from);
         let mut open = self.open();
-        let count = open.entry(origin).or_default();
-        if *count >= self.most {
+        let tally = open.entry(origin).or_insert_with(|| {
+            let (connections, requests) = (AtomicUsize::new(0), AtomicUsize::new(0));
+            Arc::new(Tally { most: self.most, connections, requests })
+        });
+        if tally.connections.load(Ordering::Relaxed) >= self.most {
             return None;
         }
-        *count += 1;
-        Some(Guest(Some((Arc::clone(self), origin))))
+        tally.connections.fetch_add(1, Ordering::Relaxed);
+        Some(Guest(Some((Arc::clone(self), origin, Arc::clone(tally)))))
     }
 
-    fn open(&self) -> MutexGuard<'_, HashMap<Origin, usize>> {
+    fn open(&self) -> MutexGuard<'_, HashMap<Origin, Arc<Tally>>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Guest {
     fn drop(&mut self) {
-        let Some((origins, origin)) = &self.0 else { return };
+        let Some((origins, origin, tally)) = &self.0 else { return };
         let mut open = origins.open();
-        if let Some(count) = open.get_mut(origin) {
-            *count = count.saturating_sub(1);
-            // What is kept is no more than what is open.
-            if *count == 0 {
-                open.remove(origin);
-            }
+        // What is kept is no more than what is open.
+        if tally.connections.fetch_sub(1, Ordering::Relaxed) == 1 {
+            open.remove(origin);
         }
     }
 }
@@ -141,7 +177,12 @@ mod tests {
         assert!(origins.admit(ip("198.51.100.1")).is_none(), "IPv4 in IPv6 is the same address");
         assert!(origins.admit(ip("198.51.100.2")).is_some());
         drop(first);
-        assert!(origins.admit(ip("198.51.100.1")).is_some());
+        let second = origins.admit(ip("198.51.100.1")).unwrap();
+        let tally = second.tally().unwrap();
+        let asked: Vec<_> = (0..3).map(|_| tally.ask()).collect();
+        assert!(asked[1].is_some() && asked[2].is_none(), "so have its requests of HTTP/2");
+        drop(asked);
+        assert!(tally.ask().is_some());
         let many: Vec<_> = (0..9).map(|_| origins.admit(ip("192.0.2.7"))).collect();
         assert!(many.iter().all(Option::is_some), "who speaks for others has no part");
         let here: Vec<_> = (0..9).map(|_| origins.admit(ip("::1"))).collect();

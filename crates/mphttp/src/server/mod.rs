@@ -69,6 +69,20 @@ use parking::Lively;
 use protocol::Protocols;
 use refused::Told;
 
+/// How much the kernel keeps of what a client has no room for, in bytes, for each connection: else it may be 4 MB, and a few hundred
+/// clients that don't read take all that the host has for TCP (`tcp_mem` of tcp(7)). Twice what is read of a file at a time.
+#[cfg(target_os = "linux")]
+const UNSENT: u32 = 256 * 1024;
+
+/// Linux hands this on to what is accepted, over TCP and MPTCP. Best effort: without it a connection works.
+#[cfg(target_os = "linux")]
+fn limit_unsent(listening: &Listening) {
+    let _ = SockRef::from(listening).set_tcp_notsent_lowat(UNSENT);
+}
+
+#[cfg(not(target_os = "linux"))]
+fn limit_unsent(_: &Listening) {}
+
 /// A server, ready to [run](Server::run). Its limits have defaults fit for the open internet.
 #[derive(Debug)]
 pub struct Server {
@@ -228,7 +242,8 @@ impl Server {
     }
 
     /// How many connections one address may have open at once, of IPv6 one network of 64 bits; further ones are closed as soon
-    /// as they are accepted. Loopback and those whose [PROXY protocol](Server::proxy_protocol) headers are believed are not
+    /// as they are accepted. So many requests of HTTP/2 may one address have under way as well, over all of its connections;
+    /// further ones are answered with 429. Loopback and those whose [PROXY protocol](Server::proxy_protocol) headers are believed are not
     /// limited. Default: a quarter of [all](Server::max_connections), and 16 at least.
     #[must_use]
     pub fn max_connections_per_address(mut self, connections: usize) -> Self {
@@ -327,6 +342,7 @@ impl Server {
         let (stop, stopping) = watch::channel(false);
         let per_address = limits.per_address.unwrap_or((limits.connections / 4).max(16));
         let slots = Slots::new(limits.connections, Origins::new(per_address, proxies.clone()));
+        limit_unsent(&listening);
         let shared = Arc::new(Shared {
             service,
             accepts,

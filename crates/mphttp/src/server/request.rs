@@ -19,6 +19,7 @@ use super::{
     admit,
     body::{RequestBody, ResponseBody},
     connection::Shared,
+    crowd::Tally,
     gauge::Gauge,
     open::Record,
     refused::Refused,
@@ -52,6 +53,8 @@ pub(super) struct ForConnection<S> {
     pub(super) gauge: Arc<Gauge>,
     /// What is known of the connection, if connections are tracked.
     pub(super) record: Option<Arc<Record>>,
+    /// What else is open from its address, if that is counted.
+    pub(super) tally: Option<Arc<Tally>>,
 }
 
 type Answer<B> = Result<Response<ResponseBody<B>>, Infallible>;
@@ -90,6 +93,16 @@ where
                 response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
                 Ok(response)
             });
+        }
+        // HTTP/1.1 has one request a connection, and connections are counted.
+        if multiplexed && let Some(tally) = &self.tally {
+            match tally.ask() {
+                Some(asking) => under_way.holds(asking),
+                None => {
+                    self.shared.stats.cut(Cut::Address);
+                    return Box::pin(std::future::ready(Ok(too_many(under_way))));
+                }
+            }
         }
         let (limit, silence) = (self.shared.limits.body, self.shared.limits.body_silence);
         if limit.is_some_and(|limit| request.body().size_hint().lower() > limit) {
@@ -204,6 +217,14 @@ async fn discard(request: Request<Incoming>) {
 
 fn too_large<B>(under_way: UnderWay) -> Response<ResponseBody<B>> {
     own(StatusCode::PAYLOAD_TOO_LARGE, "The request's body is longer than this server allows.\n", under_way)
+}
+
+/// RFC 6585 section 4.
+fn too_many<B>(under_way: UnderWay) -> Response<ResponseBody<B>> {
+    let text = "Too many requests of this address are under way.\n";
+    let mut response = own(StatusCode::TOO_MANY_REQUESTS, text, under_way);
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    response
 }
 
 /// RFC 9110 section 15.5.9: with that the connection ends.

@@ -7,6 +7,7 @@ use http::{Method, StatusCode};
 use tracing::Span;
 
 use super::{
+    crowd::Asking,
     gauge::InFlight,
     stats::{MethodIndex, Stats},
     streams,
@@ -23,6 +24,7 @@ pub(super) struct UnderWay {
     span: Span,
     /// Whether the answer has something for a client that has not taken what came before.
     offers: bool,
+    asking: Option<Asking>,
 }
 
 impl UnderWay {
@@ -37,12 +39,18 @@ impl UnderWay {
             status: None,
             span,
             offers: false,
+            asking: None,
         }
     }
 
     /// The head of the answer is known.
     pub(super) fn answered(&mut self, status: StatusCode) {
         self.status = Some(status);
+    }
+
+    /// Counts among those of its address.
+    pub(super) fn holds(&mut self, asking: Asking) {
+        self.asking = Some(asking);
     }
 
     /// There is something of the answer to be sent, and whether the client makes room for it will be seen.

@@ -96,7 +96,9 @@ pub(super) fn refusal(cut: Cut, limit: u64) -> Refusal {
     match cut {
         Cut::Body(error) => {
             tracing::debug!(error, "an upload was cut short");
-            Refusal::bad("The body was cut short.")
+            // Who still sees this has done nothing wrong: their connection fell back from MPTCP, or stood still. 408 is the status
+            // of a request that did not come whole, and says that it may be sent again (RFC 9110 section 15.5.9).
+            Refusal::new(StatusCode::REQUEST_TIMEOUT, "The body was cut short. Send it again.")
         }
         Cut::TooLong => Refusal::too_large(limit),
         Cut::Disk(error) => error.into(),
