@@ -92,6 +92,7 @@ mod tests {
     };
     use tokio::{
         sync::mpsc::{UnboundedReceiver, unbounded_channel},
+        task::yield_now,
         time::{advance, sleep},
     };
 
@@ -124,6 +125,8 @@ mod tests {
     }
 
     async fn after(seconds: u64) {
+        // The stream hears what it was told now, not then.
+        yield_now().await;
         advance(Duration::from_secs(seconds)).await;
         sleep(Duration::from_millis(1)).await;
     }
