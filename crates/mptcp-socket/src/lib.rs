@@ -17,7 +17,8 @@ mod error;
 #[doc(hidden)]
 pub mod fuzzing;
 mod listen;
-#[cfg(all(test, target_os = "linux", not(mptcp_socket_no_mptcp)))]
+#[cfg(test)]
+#[cfg(all(target_os = "linux", not(mptcp_socket_no_mptcp)))]
 mod loom_tests;
 mod memory;
 mod options;

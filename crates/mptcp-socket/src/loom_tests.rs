@@ -22,9 +22,11 @@ mod sys {
     pub(super) use crate::sys::*;
 }
 
+#[allow(clippy::duplicate_mod, reason = "with other locks")]
 #[path = "sys/slot.rs"]
 mod slot;
 
+#[allow(clippy::duplicate_mod, reason = "with other locks")]
 #[path = "watch.rs"]
 mod watch;
 
