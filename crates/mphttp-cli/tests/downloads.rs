@@ -38,6 +38,7 @@ fn main() -> ExitCode {
             faster_than_tcp([(100, 0), (100, 0)], &["--protocol", "tcp"], 1.7);
         }),
         ("a host without MPTCP: both links all the same", host_without_mptcp),
+        ("a server that compresses on the fly: both links all the same", compressing),
         ("links alike: Multipath TCP is left alone", alike),
         ("chosen interfaces, and no others", chosen_interfaces),
         ("nothing goes around a tunnel", nothing_goes_around_a_tunnel),
@@ -99,6 +100,29 @@ fn host_without_mptcp() {
     assert_eq!((&got["strategy"], &got["why_tcp"]), (&"striped".into(), &"disabled".into()));
     for link in ["wifi", "lte"] {
         assert!(by_link(&got, link) > 20 * MEGABYTE, "{got}");
+    }
+}
+
+fn compressing() {
+    let bench = Bench::two_links();
+    let digest = bench.file("big.txt", 50 * MEGABYTE);
+    let _serving = bench.serve(&["--protocol", "tcp", "--compress"]);
+    let head = |arguments: &[&str]| {
+        let mut curl = Command::new("curl");
+        curl.args(["-sSI", "-H", "Accept-Encoding: gzip"]).args(arguments).arg(bench.url("big.txt"));
+        curl.stdout(Stdio::piped());
+        let output = bench.client.spawn(curl).unwrap().wait_with_output().unwrap();
+        String::from_utf8(output.stdout).unwrap().to_lowercase()
+    };
+    // It does compress this file, for those who ask for it, and for all of it.
+    assert!(head(&[]).contains("content-encoding: gzip"), "{}", head(&[]));
+    let part = head(&["-r", "0-999"]);
+    assert!(!part.contains("content-encoding"), "{part}");
+    let got = bench.get("big.txt", &[]).json();
+    assert_eq!(bench.got(), digest);
+    assert_eq!(got["strategy"], "striped");
+    for link in ["wifi", "lte"] {
+        assert!(by_link(&got, link) > 15 * MEGABYTE, "{got}");
     }
 }
 
