@@ -20,8 +20,6 @@ pub struct Answer {
     /// What the client gets: `STATUS`, several that are allowed joined by `|`; then, if it matters, a space and the body, which is
     /// `(broken)` if it has no end. Framed without ambiguity, whatever the server's answer was.
     pub client: &'static str,
-    /// What a client of the forward proxy gets, if it is something else.
-    pub forward: Option<&'static str>,
     /// Whether the connection to the server must not be used again.
     pub spent: bool,
 }
@@ -38,7 +36,7 @@ const fn usable(
     send: &'static str,
     client: &'static str,
 ) -> Answer {
-    Answer { name, source, method: "GET", send, client, forward: None, spent: false }
+    Answer { name, source, method: "GET", send, client, spent: false }
 }
 
 /// The answer to a GET, after which the connection must not be used again.
@@ -62,8 +60,7 @@ pub fn table() -> Table {
 impl Answer {
     fn expected(&self) -> String {
         let method = if self.method == "GET" { String::new() } else { format!("to {}: ", self.method) };
-        let forward = self.forward.map(|answer| format!("; forward: {answer}")).unwrap_or_default();
         let spent = if self.spent { ", connection not used again" } else { "" };
-        format!("{method}{}{forward}{spent}", self.client)
+        format!("{method}{}{spent}", self.client)
     }
 }

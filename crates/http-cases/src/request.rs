@@ -51,8 +51,6 @@ pub enum Then {
     Closed,
     /// It serves a further request.
     Kept,
-    /// Not said: the client ends it.
-    Any,
 }
 
 /// Refused: 400, closed, and nothing reaches a server behind.
@@ -133,7 +131,6 @@ impl Expect {
         let then = match self.then {
             Then::Closed => ", closed",
             Then::Kept => ", kept",
-            Then::Any => "",
         };
         let behind = match self.upstream {
             _ if !upstream => String::new(),

@@ -12,7 +12,7 @@ use super::{
 /// What is of one connection, and goes no further.
 const OF_ONE_CONNECTION: [&str; 4] = ["keep-alive", "proxy-connection", "upgrade", "x-odd"];
 
-pub fn proxied(case: &Answer, expected: &str, place: &Mutex<Proxied>) {
+pub fn proxied(case: &Answer, place: &Mutex<Proxied>) {
     let place = lock(place);
     let (site, host) = (&place.site, &place.host);
     lock(&place.behind.seen).clear();
@@ -24,7 +24,7 @@ pub fn proxied(case: &Answer, expected: &str, place: &Mutex<Proxied>) {
     let request = format!("{method} {site}/case HTTP/1.1\r\nHost: {host}\r\n{body}");
     wire.play(&script::steps(&request, "", "").unwrap(), |_| ());
     let answer = wire.answer(method == "HEAD");
-    assert!(fits(expected, &answer), "not {expected:?} but {answer:?}");
+    assert!(fits(case.client, &answer), "not {:?} but {answer:?}", case.client);
     let answer = answer.unwrap();
     for name in OF_ONE_CONNECTION {
         assert_eq!(answer.field(name), None, "{name}");
