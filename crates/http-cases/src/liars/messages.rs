@@ -30,7 +30,7 @@ pub(super) const CASES: &[Liar] = &[
     Liar {
         name: "endless 1xx",
         source: "RFC 9110 section 15.2",
-        answers: &[&[Forever("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n")]],
+        answers: &[&[Again("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n", 2)]],
         args: &["-o", "out", "--read-timeout", "1"],
         code: 28,
         says: &["within 1.000 s"],

@@ -74,6 +74,8 @@ pub enum Act {
     Send(&'static str),
     /// Sends this text again and again, until the client has gone; for ten seconds and a gigabyte at most.
     Forever(&'static str),
+    /// The same with so many milliseconds after each: it is the number that counts, not how fast they come.
+    Again(&'static str, u64),
     /// Sends this text byte by byte, with so many milliseconds before each.
     Slowly(&'static str, u64),
     /// Sends so many zeros, coded so, the first coding first; and before them the head's end: `Content-Length` and an empty line.

@@ -191,6 +191,14 @@ impl Connection {
                         sent += bytes.len();
                     }
                 }
+                Act::Again(text, milliseconds) => {
+                    let bytes = expand(text, &names.host, &names.other);
+                    let start = Instant::now();
+                    while start.elapsed() < FOREVER {
+                        self.send(&bytes)?;
+                        thread::sleep(Duration::from_millis(milliseconds));
+                    }
+                }
                 Act::Slowly(text, milliseconds) => {
                     for byte in expand(text, &names.host, &names.other) {
                         thread::sleep(Duration::from_millis(milliseconds));
