@@ -1,5 +1,5 @@
-//! What people install: a Debian package of the program, its manual pages, completions and units; and the program linked
-//! statically, which runs on any Linux of its architecture.
+//! What people install: a Debian package of the program, its manual pages, completions and units, and the list of what it is
+//! made of; and an archive with the program linked statically, which runs on any Linux of its architecture.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,11 +9,12 @@ use anyhow::{Context, Result, ensure};
 
 use crate::command::{cargo, command, output, root, run as run_command, target_dir};
 use crate::pool;
-use crate::prerequisites::{self, C_COMPILER, DPKG_DEB, GZIP, MUSL_GCC, Program};
+use crate::prerequisites::{self, C_COMPILER, DPKG_DEB, GZIP, MUSL_GCC, Program, STRIP};
 use crate::steps::Options;
+use crate::{supply, tarball};
 
 /// What the step `package` needs.
-pub const NEEDS: &[&Program] = &[&DPKG_DEB, &GZIP];
+pub const NEEDS: &[&Program] = &[&DPKG_DEB, &GZIP, &STRIP];
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -55,7 +56,8 @@ pub fn linked_statically() -> Result<ExitCode> {
     let bytes = fs::read(&program).with_context(|| format!("can't read {}", program.display()))?;
     let names_loader = bytes.windows(10).any(|window| window == b"/ld-linux-" || window == b"/lib/ld-mu");
     ensure!(!names_loader, "{} is linked dynamically", program.display());
-    println!("{}: {}", program.display(), output(command(&program).arg("--version"))?);
+    let archive = tarball::pack(&program, &target, &target_dir().join(&target))?;
+    println!("{}: {}\n{}", program.display(), output(command(&program).arg("--version"))?, archive.display());
     Ok(ExitCode::SUCCESS)
 }
 
@@ -68,7 +70,13 @@ pub fn check(_: Options) -> Result<Option<String>> {
     let _ = fs::remove_dir_all(&base);
     // The tests' programs, and so the program itself.
     pool::build()?;
-    let package = pack(&target_dir().join("debug/mphttp"), &base)?;
+    // As a release has it, without what only a debugger reads, most of which would be packed for nothing.
+    fs::create_dir_all(&base).with_context(|| format!("can't make {}", base.display()))?;
+    let program = base.join("mphttp");
+    run_command(
+        command("strip").arg("--strip-debug").arg("-o").arg(&program).arg(target_dir().join("debug/mphttp")),
+    )?;
+    let package = pack(&program, &base)?;
     let installed = base.join("installed");
     run_command(command("dpkg-deb").arg("--extract").arg(&package).arg(&installed))?;
     for file in [
@@ -78,6 +86,8 @@ pub fn check(_: Options) -> Result<Option<String>> {
         "usr/share/fish/vendor_completions.d/mphttp.fish",
         "usr/lib/systemd/system/mphttp-paths.service",
         "usr/share/doc/mphttp/copyright",
+        "usr/share/doc/mphttp/SECURITY.md",
+        "usr/share/doc/mphttp/mphttp.cdx.json.gz",
         "usr/share/doc/mphttp/docs/reasons.md",
     ] {
         let size = fs::metadata(installed.join(file)).with_context(|| format!("{file} is missing"))?.len();
@@ -89,6 +99,10 @@ pub fn check(_: Options) -> Result<Option<String>> {
     let depends = field("Depends")?;
     ensure!(depends.contains("libc6 (>= 2."), "it depends on {depends}");
     ensure!(field("Version")? == VERSION, "the version is another");
+
+    // The archive of the program that is linked statically, made of this one.
+    let target = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
+    tarball::check(&tarball::pack(&program, &target, &base)?, &base.join("unpacked"))?;
     Ok(None)
 }
 
@@ -98,15 +112,16 @@ fn pack(program: &Path, into: &Path) -> Result<PathBuf> {
     let _ = fs::remove_dir_all(&stage);
     let copy = |from: &Path, to: &str, mode: u32| place(from, &stage.join(to), mode);
     copy(program, "usr/bin/mphttp", 0o755)?;
-    for (shell, file) in [
-        ("bash", "usr/share/bash-completion/completions/mphttp"),
-        ("zsh", "usr/share/zsh/vendor-completions/_mphttp"),
-        ("fish", "usr/share/fish/vendor_completions.d/mphttp.fish"),
-    ] {
-        write(&stage.join(file), &output(command(program).args(["completions", shell]))?)?;
-    }
     let pages = stage.join("usr/share/man/man1");
-    run_command(command(program).args(["man", "--out"]).arg(&pages))?;
+    documents(
+        program,
+        &pages,
+        &[
+            ("bash", stage.join("usr/share/bash-completion/completions/mphttp")),
+            ("zsh", stage.join("usr/share/zsh/vendor-completions/_mphttp")),
+            ("fish", stage.join("usr/share/fish/vendor_completions.d/mphttp.fish")),
+        ],
+    )?;
     for page in fs::read_dir(&pages)? {
         zip(&page?.path())?;
     }
@@ -114,7 +129,12 @@ fn pack(program: &Path, into: &Path) -> Result<PathBuf> {
         let unit = unit?;
         copy(&unit.path(), &format!("usr/lib/systemd/system/{}", unit.file_name().to_string_lossy()), 0o644)?;
     }
-    copy(&root().join("README.md"), "usr/share/doc/mphttp/README.md", 0o644)?;
+    for file in ["README.md", "SECURITY.md"] {
+        copy(&root().join(file), &format!("usr/share/doc/mphttp/{file}"), 0o644)?;
+    }
+    let bill = stage.join("usr/share/doc/mphttp/mphttp.cdx.json");
+    write(&bill, &supply::bill(None)?)?;
+    zip(&bill)?;
     for file in fs::read_dir(root().join("docs"))? {
         let file = file?;
         if file.file_type()?.is_file() {
@@ -144,7 +164,22 @@ fn pack(program: &Path, into: &Path) -> Result<PathBuf> {
     Ok(package)
 }
 
-fn place(from: &Path, to: &Path, mode: u32) -> Result<()> {
+/// Manual pages and completions, as the program writes them.
+///
+/// # Errors
+/// When the program doesn't run, or they can't be written.
+pub fn documents(program: &Path, pages: &Path, completions: &[(&str, PathBuf)]) -> Result<()> {
+    for (shell, file) in completions {
+        write(file, &output(command(program).args(["completions", shell]))?)?;
+    }
+    run_command(command(program).args(["man", "--out"]).arg(pages))
+}
+
+/// Copies a file, makes the folders that lead to it, and sets its permissions.
+///
+/// # Errors
+/// When it can't.
+pub fn place(from: &Path, to: &Path, mode: u32) -> Result<()> {
     let copied = || -> Result<()> {
         fs::create_dir_all(to.parent().context("no folder")?)?;
         fs::copy(from, to)?;
@@ -153,7 +188,11 @@ fn place(from: &Path, to: &Path, mode: u32) -> Result<()> {
     copied().with_context(|| format!("can't copy {} to {}", from.display(), to.display()))
 }
 
-fn write(path: &Path, text: &str) -> Result<()> {
+/// Writes a text, which ends with a line's end, for all to read.
+///
+/// # Errors
+/// When it can't.
+pub fn write(path: &Path, text: &str) -> Result<()> {
     let written = || -> Result<()> {
         fs::create_dir_all(path.parent().context("no folder")?)?;
         fs::write(path, format!("{}\n", text.trim_end()))?;
@@ -162,14 +201,18 @@ fn write(path: &Path, text: &str) -> Result<()> {
     written().with_context(|| format!("can't write {}", path.display()))
 }
 
+/// Sets the permissions of a file, where there are such.
+///
+/// # Errors
+/// When the file is not there, or not ours.
 #[cfg(unix)]
-fn mode_of(path: &Path, mode: u32) -> Result<()> {
+pub fn mode_of(path: &Path, mode: u32) -> Result<()> {
     use std::os::unix::fs::PermissionsExt;
     Ok(fs::set_permissions(path, fs::Permissions::from_mode(mode))?)
 }
 
 #[cfg(not(unix))]
-fn mode_of(_: &Path, _: u32) -> Result<()> {
+pub fn mode_of(_: &Path, _: u32) -> Result<()> {
     Ok(())
 }
 

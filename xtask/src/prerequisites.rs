@@ -22,6 +22,18 @@ pub const C_COMPILER: Program = Program {
     purpose: "compiles aws-lc-rs",
     remedy: "apt-get install gcc libc6-dev",
 };
+/// A C++ compiler: libFuzzer is compiled.
+pub const CXX_COMPILER: Program = Program {
+    names: &["c++", "g++", "clang++"],
+    purpose: "compiles libFuzzer",
+    remedy: "apt-get install g++",
+};
+/// cargo-fuzz, which builds and runs fuzz targets.
+pub const CARGO_FUZZ: Program = Program {
+    names: &["cargo-fuzz"],
+    purpose: "builds fuzz targets",
+    remedy: "cargo install cargo-fuzz --locked",
+};
 /// rustfmt.
 pub const RUSTFMT: Program =
     Program { names: &["cargo-fmt"], purpose: "checks formatting", remedy: "rustup component add rustfmt" };
@@ -68,6 +80,19 @@ pub const H2LOAD: Program = Program {
 pub const MPTCPIZE: Program =
     Program { names: &["mptcpize"], purpose: "runs wrk over MPTCP", remedy: "apt-get install mptcpize" };
 
+/// mdBook, which makes the guide's HTML.
+pub const MDBOOK: Program =
+    Program { names: &["mdbook"], purpose: "makes a book of docs/", remedy: "cargo install mdbook" };
+/// jq: the guide shows what scripts make of `--json`.
+pub const JQ: Program =
+    Program { names: &["jq"], purpose: "reads JSON in the guide's commands", remedy: "apt-get install jq" };
+/// OpenSSL's program: the guide makes a token with it.
+pub const OPENSSL: Program = Program {
+    names: &["openssl"],
+    purpose: "makes a token in the guide's commands",
+    remedy: "apt-get install openssl",
+};
+
 /// dpkg-deb, which packs.
 pub const DPKG_DEB: Program = Program {
     names: &["dpkg-deb"],
@@ -77,6 +102,12 @@ pub const DPKG_DEB: Program = Program {
 /// gzip, for manual pages.
 pub const GZIP: Program =
     Program { names: &["gzip"], purpose: "packs manual pages", remedy: "apt-get install gzip" };
+/// strip, for a program as small as a release's.
+pub const STRIP: Program = Program {
+    names: &["strip"],
+    purpose: "takes away what only a debugger reads",
+    remedy: "apt-get install binutils",
+};
 /// musl's compiler: aws-lc-rs compiles C.
 pub const MUSL_GCC: Program = Program {
     names: &["musl-gcc"],

@@ -17,6 +17,9 @@ const REQUIREMENTS: &str = "python/tests/requirements";
 /// The tests' source, as the pool of test programs names it.
 pub const TESTS: &str = "crates/mphttp-python/tests/python/main.rs";
 
+/// The guide's test, which runs blocks of Python if it is told of an interpreter.
+const GUIDE: &str = "crates/mphttp-cli/tests/lab_guide.rs";
+
 /// In how many parts they run: more than run at a time, so that a long test at an end holds up less.
 const PARTS: usize = 4;
 
@@ -70,6 +73,13 @@ pub fn run(options: Options) -> Result<Option<String>> {
     let built = pool::build()?;
     let tests =
         built.iter().find(|program| program.title == TESTS).context("the package's tests are gone")?;
+    let guide = built.iter().find(|program| program.title == GUIDE).context("the guide's test is gone")?;
+    let guide = Program {
+        title: format!("{GUIDE}, Python"),
+        path: guide.path.clone(),
+        folder: guide.folder.clone(),
+        environment: vec![("MPHTTP_GUIDE_PYTHON".into(), libraries.display().to_string())],
+    };
     let part = |number: usize| Program {
         title: format!("{TESTS}, part {number} of {PARTS}"),
         path: tests.path.clone(),
@@ -79,7 +89,7 @@ pub fn run(options: Options) -> Result<Option<String>> {
             ("MPHTTP_PYTHON_PART".into(), format!("{number}/{PARTS}")),
         ],
     };
-    pool::run((1..=PARTS).map(part).collect(), options.keep_going)?;
+    pool::run((1..=PARTS).map(part).chain([guide]).collect(), options.keep_going)?;
 
     let versions: Vec<String> = pythons.iter().map(Python::name).collect();
     let without: Vec<String> = pythons.iter().filter(|python| !python.suites).map(Python::name).collect();
@@ -100,6 +110,32 @@ pub fn with_libraries() -> Result<PathBuf> {
     let base = target_dir().join("python");
     let wheel = wheel(newest, &base)?;
     environment_with(newest, &base.join("libraries"), "libraries.txt", &wheel)
+}
+
+/// The program of an environment in `folder` with what `requirements` pins, for tools.
+///
+/// # Errors
+/// When there is no Python that will do, or something can't be installed.
+pub fn with_requirements(folder: &Path, requirements: &Path) -> Result<PathBuf> {
+    let pythons = find()?;
+    let program = environment(pythons.last().context(NONE)?, folder)?;
+    let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"];
+    run_command(command(&program).args(pip).arg(requirements))?;
+    Ok(program)
+}
+
+/// The wheel that the step has built, or a new one.
+///
+/// # Errors
+/// When there is no Python that will do, or it can't be built.
+pub fn built_wheel() -> Result<PathBuf> {
+    let base = target_dir().join("python");
+    let built =
+        fs::read_dir(base.join("wheels")).into_iter().flatten().flatten().map(|entry| entry.path()).next();
+    match built {
+        Some(wheel) => Ok(wheel),
+        None => wheel(find()?.last().context(NONE)?, &base),
+    }
 }
 
 /// Every CPython >= 3.10 in `PATH` and of pyenv, one a minor version, oldest first: of several the one with its suites.
@@ -153,7 +189,8 @@ fn wheel(python: &Python, base: &Path) -> Result<PathBuf> {
     // An older one beside the new one would be as good a guess.
     let _ = fs::remove_dir_all(&wheels);
     let pip = ["-m", "pip", "wheel", "--quiet", "--disable-pip-version-check", "--no-deps", "--wheel-dir"];
-    run_command(command(&program).args(pip).arg(&wheels).arg("."))?;
+    // Not in pyproject.toml: a source distribution has fewer crates than the lock file, which cargo then has to cut.
+    run_command(command(&program).env("MATURIN_PEP517_ARGS", "--locked").args(pip).arg(&wheels).arg("."))?;
     let mut made = fs::read_dir(&wheels)?.flatten().map(|entry| entry.path());
     let (Some(wheel), None) = (made.next(), made.next()) else {
         bail!("not one wheel in {}", wheels.display())

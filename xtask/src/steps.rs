@@ -3,8 +3,8 @@
 use anyhow::{Context, Result};
 
 use crate::command::{cargo, command, output, run, target_dir};
-use crate::prerequisites::{C_COMPILER, CHROMIUM, CLIPPY, CURL, IP, PYTHON, Program, RUSTFMT};
-use crate::{package, pool, python};
+use crate::prerequisites::{C_COMPILER, CHROMIUM, CLIPPY, CURL, IP, JQ, OPENSSL, PYTHON, Program, RUSTFMT};
+use crate::{package, pool, python, supply};
 
 /// What is said of the whole run, for steps that can heed it.
 #[derive(Clone, Copy)]
@@ -31,14 +31,14 @@ pub const STEPS: &[Step] = &[
     Step { name: "clippy", about: "no warnings in any target", needs: &[&C_COMPILER, &CLIPPY], run: clippy },
     Step {
         name: "portability",
-        about: "mptcp-socket and mptcp-paths build, and fall back, where there is no MPTCP",
+        about: "mptcp-socket and mptcp-paths build elsewhere, and fall back where there is no MPTCP",
         needs: &[&C_COMPILER],
         run: portability,
     },
     Step {
         name: "test",
         about: "unit, end-to-end and lab tests",
-        needs: &[&C_COMPILER, &CURL, &IP, &PYTHON, &CHROMIUM],
+        needs: &[&C_COMPILER, &CURL, &IP, &JQ, &OPENSSL, &PYTHON, &CHROMIUM],
         run: test,
     },
     Step {
@@ -59,6 +59,12 @@ pub const STEPS: &[Step] = &[
         needs: &[&C_COMPILER],
         run: docs,
     },
+    Step {
+        name: "supply",
+        about: "dependencies, packages and interface are fit for a release (cargo xtask supply --list)",
+        needs: supply::NEEDS,
+        run: supply::step,
+    },
 ];
 
 fn fmt(_: Options) -> Result<Option<String>> {
@@ -75,6 +81,13 @@ fn clippy(_: Options) -> Result<Option<String>> {
 /// Targets whose kernels have no MPTCP sockets; `cargo check` needs their std but neither their linker nor their libc.
 const FOREIGN: &[&str] = &["x86_64-apple-darwin", "x86_64-pc-windows-gnu", "x86_64-unknown-freebsd"];
 
+/// Linux with words of 32 bits and the other byte order.
+const OTHER_ORDER: &str = "powerpc-unknown-linux-gnu";
+
+/// A target whose programs this kernel runs, by way of its own system calls for them. musl, as its std brings all that a
+/// linker wants.
+const OTHER_WIDTH: &str = "i686-unknown-linux-musl";
+
 fn portability(options: Options) -> Result<Option<String>> {
     // The fallback can be forced on Linux: it compiles everywhere, and its tests run everywhere. A target directory of
     // its own, because other RUSTFLAGS would have everything rebuilt twice a run; dependencies unoptimised, because
@@ -89,7 +102,7 @@ fn portability(options: Options) -> Result<Option<String>> {
 
     // Without rustup nobody knows which targets there are, which is as good as none.
     let installed = output(command("rustup").args(["target", "list", "--installed"])).unwrap_or_default();
-    let (here, absent): (Vec<&str>, Vec<&str>) =
+    let (here, mut absent): (Vec<&str>, Vec<&str>) =
         FOREIGN.iter().partition(|target| installed.lines().any(|line| line.trim() == **target));
     for target in here {
         run(cargo().args([
@@ -104,8 +117,37 @@ fn portability(options: Options) -> Result<Option<String>> {
             target,
         ]))?;
     }
+    for (target, try_out) in
+        [(OTHER_ORDER, other_order as fn(Options) -> Result<()>), (OTHER_WIDTH, other_width)]
+    {
+        if target == OTHER_WIDTH && !cfg!(target_arch = "x86_64") {
+            continue;
+        }
+        if installed.lines().any(|line| line.trim() == target) {
+            try_out(options)?;
+        } else {
+            absent.push(target);
+        }
+    }
     let left_out = format!("not checked, std not installed (rustup target add): {}", absent.join(" "));
     Ok((!absent.is_empty()).then_some(left_out))
+}
+
+/// Without features: those add crates that have nothing to do with the kernel's structures.
+fn other_order(_: Options) -> Result<()> {
+    let packages = ["--package", "mptcp-socket", "--package", "mptcp-paths"];
+    run(cargo().arg("check").args(packages).args(["--locked", "--target", OTHER_ORDER]))
+}
+
+/// The kernel's structures are those of a kernel of 64 bits, seen by a program of 32.
+fn other_width(options: Options) -> Result<()> {
+    let mut tests = cargo();
+    tests
+        .args(["--config", "profile.dev.package.\"*\".opt-level=0", "--config", "profile.dev.debug=false"])
+        .args(["test", "--package", "mptcp-socket", "--locked", "--lib", "--test", "loopback"])
+        .args(["--target", OTHER_WIDTH, "--target-dir"])
+        .arg(target_dir().join("no-mptcp"));
+    run(keep_going(&mut tests, options))
 }
 
 fn test(options: Options) -> Result<Option<String>> {

@@ -138,7 +138,7 @@ mod tests {
             Args { only: vec!["docs".into(), "fmt".into()], skip: vec![], keep_going: false, list: false };
         assert_eq!(names(&args), ["fmt", "docs"]);
         let args = Args { only: vec![], skip: vec!["test".into()], keep_going: false, list: false };
-        assert_eq!(names(&args), ["fmt", "clippy", "portability", "package", "python", "docs"]);
+        assert_eq!(names(&args), ["fmt", "clippy", "portability", "package", "python", "docs", "supply"]);
         assert_eq!(names(&Args::lint()), ["fmt", "clippy"]);
     }
 

@@ -1,6 +1,6 @@
 //! `mphttp get`: fetches a URL as curl would, shows each path at work, and says at the end what was used.
 
-mod args;
+pub(crate) mod args;
 mod download;
 mod output;
 pub mod progress;
@@ -15,6 +15,7 @@ use std::{
 
 use anyhow::Context;
 use bytes::Bytes;
+use http::header::CONTENT_ENCODING;
 use mphttp::Response;
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -86,21 +87,43 @@ async fn transfer(
     if args.fail {
         response = response.error_for_status()?;
     }
+    if args.compressed && !args.head {
+        refuse_coded(&response)?;
+    }
     if let Some(length) = response.content_length() {
         output.expect(length)?;
     }
     let mut progress =
         if shows(args, &output) { Progress::start(response.content_length()) } else { Progress::hidden() };
     if args.include || args.head {
-        output.write(header_block(&response)).await?;
+        write_head(&mut output, &response).await?;
     }
     let head = Head::of(&response);
     let watch = response.watch();
-    let (bytes, max_gap) = receive(response, &mut output, &mut progress).await?;
+    let (bytes, max_gap) = match receive(response, &mut output, &mut progress).await {
+        Ok(received) => received,
+        Err(error) => {
+            output.abandon().await;
+            return Err(error);
+        }
+    };
     let (elapsed, transport) = (start.elapsed(), watch.transport());
     progress.clear();
-    output.finish().await?;
+    if head.is_unchanged() && !args.include && !args.head {
+        output.leave(args.quiet);
+    } else {
+        output.finish().await?;
+    }
     conclude(args, &head, &Finished::over(transport, bytes, elapsed, max_gap))
+}
+
+/// A body that is still coded is not the one that `--compressed` asks for.
+fn refuse_coded(response: &Response) -> anyhow::Result<()> {
+    let Some(coding) = response.headers().get(CONTENT_ENCODING) else { return Ok(()) };
+    let coding = String::from_utf8_lossy(coding.as_bytes());
+    let message = format!("the body is in the coding {coding:?}, which can't be undone here");
+    let hint = "ask without --compressed, and save it as it is";
+    Err(Failure::new(Exit::Decode, message).hint(hint).into())
 }
 
 /// Whether there is somebody to show progress to.
@@ -115,7 +138,9 @@ fn conclude(args: &GetArgs, head: &Head, finished: &Finished) -> anyhow::Result<
         report::print(&report::json(head, finished)).with_context(failed)?;
     }
     if !args.quiet {
-        say(report::sentence(finished));
+        // Else the page of an error in a file of one's own looks like what was asked for.
+        let error = head.error().map(|status| format!("{status}: ")).unwrap_or_default();
+        say(format_args!("{error}{}", report::sentence(finished)));
     }
     Ok(())
 }
@@ -148,6 +173,12 @@ async fn receive(
     Ok((bytes, gap.max(latest.elapsed())))
 }
 
+/// Writes the status line and headers.
+async fn write_head(output: &mut Output, response: &Response) -> anyhow::Result<()> {
+    let block = header_block(response);
+    output.write(if output.is_terminal() { harmless(&block) } else { block }).await
+}
+
 /// The status line and headers, as HTTP/1.1 would have them.
 fn header_block(response: &Response) -> Bytes {
     let mut block = format!("{:?} {}\r\n", response.version(), response.status()).into_bytes();
@@ -161,12 +192,20 @@ fn header_block(response: &Response) -> Bytes {
     block.into()
 }
 
+/// Header fields for a terminal, which would take the control characters beyond ASCII that they may hold for orders. A body is shown
+/// as it is: it is what was asked for.
+fn harmless(block: &[u8]) -> Bytes {
+    let text = String::from_utf8_lossy(block);
+    let tame = |c: char| if c.is_control() && !c.is_ascii() { char::REPLACEMENT_CHARACTER } else { c };
+    text.chars().map(tame).collect::<String>().into()
+}
+
 /// Where the body is to go.
 fn target(args: &GetArgs) -> anyhow::Result<Target> {
     let usage = |message: &str| anyhow::Error::from(Failure::new(Exit::Usage, message));
     if args.remote_name {
         return remote_name(&args.full_url()).map(Target::Path).ok_or_else(|| {
-            usage("the URL doesn't end in a file name, which -O needs: choose one with -o FILE")
+            usage("the URL doesn't end in a file name, which -O needs; choose one with -o FILE")
         });
     }
     match &args.output {
@@ -182,7 +221,7 @@ fn target(args: &GetArgs) -> anyhow::Result<Target> {
 }
 
 /// The last part of a URL's path, if it can be a file's name here.
-fn remote_name(url: &str) -> Option<PathBuf> {
+pub(crate) fn remote_name(url: &str) -> Option<PathBuf> {
     let (_, rest) = url.split_once("://")?;
     let path = rest.split(['?', '#']).next()?;
     let (_, name) = path.rsplit_once('/')?;

@@ -14,6 +14,9 @@ mod demo;
 mod doctor;
 mod error_reporting;
 mod exit;
+#[cfg(any(test, feature = "_fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod get;
 mod limits;
 mod listening;

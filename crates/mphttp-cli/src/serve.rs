@@ -1,6 +1,6 @@
 //! `mphttp serve`: a directory over HTTP, and the truth about each connection in the access log.
 
-mod auth;
+pub(crate) mod auth;
 mod cors;
 mod site;
 

@@ -164,7 +164,7 @@ pub enum Error {
         source: BoxError,
     },
     /// A body that isn't what it says it is.
-    #[error("the body can't be read as {what}: {source}")]
+    #[error("the body can't be read as {what}: {source}; try again, or tell whoever runs the server")]
     Decode {
         /// A content coding, or a format such as JSON.
         what: &'static str,
@@ -211,7 +211,7 @@ pub enum Error {
         source: Box<Error>,
     },
     /// A status of 400 or above, where the caller asked for that to be an error.
-    #[error("{url} answered {status}")]
+    #[error("{url} answered {status}; {}", Next(*.status))]
     Status {
         /// The status.
         status: StatusCode,
@@ -219,7 +219,7 @@ pub enum Error {
         url: String,
     },
     /// A downloaded file can't be written.
-    #[error("can't write to {}: {source}", .path.display())]
+    #[error("can't write to {}: {source}; check the path, its permissions and the room on the disk", .path.display())]
     Write {
         /// The file, by its final name.
         path: PathBuf,
@@ -342,6 +342,21 @@ impl Error {
             }
             _ => false,
         }
+    }
+}
+
+/// What to do about a status.
+struct Next(StatusCode);
+
+impl fmt::Display for Next {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0.as_u16() {
+            401 | 407 => "give a user and a password, or a token, if you have one",
+            403 => "ask whoever runs the server whether you may have it",
+            404 | 410 => "check the URL",
+            408 | 425 | 429 | 500.. => "try again later, or tell whoever runs the server",
+            _ => "look at what the answer says, and at the request",
+        })
     }
 }
 

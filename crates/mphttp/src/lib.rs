@@ -1,7 +1,5 @@
-//! HTTP in which the socket protocol is a choice: TCP, Multipath TCP with fallback, or Multipath TCP or nothing.
-//!
-//! One word, [`Protocol`], selects it for servers and clients alike, and each connection can be asked afterwards
-//! what it really speaks, over which paths, and why: [`Transport`].
+#![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod body;
 pub mod client;
@@ -10,6 +8,9 @@ pub mod doctor;
 pub mod download;
 mod error;
 pub mod files;
+#[cfg(any(test, feature = "_fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod metrics;
 pub mod proxy;
 pub mod proxy_protocol;

@@ -71,18 +71,18 @@ pub struct Restart {
 
 /// What one process tells the next of a listener: its name, and what only its maker knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Label {
+pub(crate) struct Label {
     name: String,
     protocol: Protocol,
     why_tcp: Option<Reason>,
 }
 
 impl Label {
-    fn line(&self) -> String {
+    pub(crate) fn line(&self) -> String {
         format!("{}\t{}\t{}\n", self.name, self.protocol, self.why_tcp.map_or("", Reason::as_str))
     }
 
-    fn read(line: &str) -> Option<Self> {
+    pub(crate) fn read(line: &str) -> Option<Self> {
         let mut fields = line.split('\t');
         let (name, protocol, why) = (fields.next()?, fields.next()?, fields.next()?);
         let why_tcp = Reason::ALL.into_iter().find(|reason| reason.as_str() == why);

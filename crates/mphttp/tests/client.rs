@@ -316,5 +316,5 @@ async fn a_status_is_an_error_only_on_demand() {
     let response = tcp().get(server.url("/x")).send().await.unwrap();
     assert_eq!(response.status(), StatusCode::NOT_FOUND);
     let error = response.error_for_status().unwrap_err();
-    assert!(error.to_string().ends_with("/x answered 404 Not Found"), "{error}");
+    assert!(error.to_string().contains("/x answered 404 Not Found; check the URL"), "{error}");
 }

@@ -10,6 +10,8 @@
 mod crowd;
 #[path = "server/parking.rs"]
 mod parking;
+#[path = "server/streams.rs"]
+mod streams;
 #[path = "server/threads.rs"]
 mod threads;
 

@@ -13,15 +13,15 @@ pub enum Error {
 
     /// The kernel doesn't know the generic netlink family `mptcp_pm`.
     #[error(
-        "the kernel has no MPTCP path manager (no generic netlink family \"mptcp_pm\"): it is older than 5.6 or \
-         built without CONFIG_MPTCP; use a kernel with MPTCP"
+        "the kernel has no MPTCP path manager (no generic netlink family \"mptcp_pm\"): it is older than 5.6, \
+         built without CONFIG_MPTCP, or not Linux's own (gVisor); use a kernel with MPTCP"
     )]
     NoFamily,
 
     /// The kernel can't list MPTCP connections over sock_diag.
     #[error(
-        "the kernel can't list its MPTCP connections: it is older than 5.9, has no MPTCP, or lacks the module mptcp_diag \
-         (CONFIG_INET_MPTCP_DIAG); try `modprobe mptcp_diag`, or a newer kernel"
+        "the kernel can't list its MPTCP connections: it is older than 5.9, has no MPTCP, is not Linux's own (gVisor), or lacks \
+         the module mptcp_diag (CONFIG_INET_MPTCP_DIAG); try `modprobe mptcp_diag`, or a newer kernel"
     )]
     NoDiag,
 

@@ -17,10 +17,11 @@ use proptest::prelude::*;
 use std::sync::LazyLock;
 
 use crate::controller::Family;
-use crate::listen::{EventMessage, host_event};
+use crate::fuzzing::netlink;
+use crate::listen::EventMessage;
 use crate::message::{Attribute, Message};
 use crate::netlink::messages;
-use crate::{Endpoint, EndpointFlags, rtnl};
+use crate::{Endpoint, EndpointFlags};
 
 /// The type of the seeds that no kernel has sent: a number as a generic family may have it.
 const MADE_UP: u16 = 0x30;
@@ -31,38 +32,6 @@ const CONTROLLER: u16 = 0x10;
 /// `struct nlmsghdr`.
 const HEADER: usize = 16;
 
-/// All that this crate makes of a datagram, whoever it comes from.
-fn decode_everything(datagram: &[u8]) {
-    // Every step consumes at least a header's length, or the rest.
-    let most = datagram.len() / HEADER + 1;
-    let mut count = 0;
-    for message in messages::<RouteNetlinkMessage>(datagram) {
-        count += 1;
-        let Ok(NetlinkMessage { payload: NetlinkPayload::InnerMessage(message), .. }) = message else {
-            continue;
-        };
-        let _ = host_event(&message);
-        match &message {
-            RouteNetlinkMessage::NewLink(link) => drop(rtnl::interface(link)),
-            RouteNetlinkMessage::NewAddress(address) => {
-                let _ = rtnl::address(address).map(|own| own.is_usable());
-            }
-            RouteNetlinkMessage::NewRoute(route) => {
-                for ipv6 in [false, true] {
-                    let route = rtnl::route(route, ipv6);
-                    let _ = route.map(|route| route.destination.contains(route.destination.address));
-                }
-            }
-            RouteNetlinkMessage::NewRule(rule) => drop(rtnl::rule(rule, false)),
-            _ => {}
-        }
-    }
-    assert!(count <= most, "{count} messages in {} bytes", datagram.len());
-    assert!(messages::<GenlMessage<Message>>(datagram).count() <= most);
-    assert!(messages::<GenlMessage<EventMessage>>(datagram).count() <= most);
-    assert!(messages::<GenlMessage<Family>>(datagram).count() <= most);
-}
-
 /// A datagram with one message of this type.
 fn datagram(message_type: u16, payload: &[u8]) -> Vec<u8> {
     let mut bytes = u32::try_from(HEADER + payload.len()).unwrap().to_ne_bytes().to_vec();
@@ -72,7 +41,7 @@ fn datagram(message_type: u16, payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// What the kernel answers to every question that [`rtnl`] asks.
+/// What the kernel answers to every question that `rtnl` asks.
 static OF_ROUTES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
     let mut seeds = Vec::new();
     let mut route = RouteMessage::default();
@@ -220,7 +189,7 @@ proptest! {
 
     #[test]
     fn arbitrary_bytes_do_no_harm(bytes in prop::collection::vec(any::<u8>(), 0..512)) {
-        decode_everything(&bytes);
+        netlink(&bytes);
     }
 
     #[test]
@@ -228,7 +197,7 @@ proptest! {
         messages in prop::collection::vec((types(), prop::collection::vec(any::<u8>(), 0..200)), 1..4),
     ) {
         let bytes: Vec<u8> = messages.iter().flat_map(|(kind, payload)| datagram(*kind, payload)).collect();
-        decode_everything(&bytes);
+        netlink(&bytes);
     }
 
     #[test]
@@ -245,6 +214,6 @@ proptest! {
         if let Some(cut) = cut {
             bytes.truncate(cut.index(bytes.len()));
         }
-        decode_everything(&bytes);
+        netlink(&bytes);
     }
 }

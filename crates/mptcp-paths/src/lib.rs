@@ -29,6 +29,7 @@
 //! What the connections of the host make of it, [`connections`] reads.
 //!
 //! Everything builds on systems without MPTCP; there [`PathManager::open`] says [`Error::Unsupported`].
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod auto;
 pub mod connections;
@@ -41,6 +42,10 @@ mod events;
 #[cfg(test)]
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod fuzz_tests;
+#[cfg(any(test, feature = "_fuzzing"))]
+#[cfg(any(target_os = "linux", target_os = "android"))]
+#[doc(hidden)]
+pub mod fuzzing;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod listen;
 #[cfg(not(any(target_os = "linux", target_os = "android")))]

@@ -10,8 +10,8 @@ use netlink_packet_generic::{GenlHeader, GenlMessage};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use netlink_sys::protocols::{NETLINK_GENERIC, NETLINK_ROUTE};
 
-use crate::manager::{explain, look_up};
-use crate::netlink::{Heard, Listener, Netlink};
+use crate::manager::{explain, look_up, open_generic};
+use crate::netlink::{Heard, Listener};
 use crate::{Connection, Error, HostEvent, InterfaceAddress, PathEvent, Reset, Subflow, rtnl};
 
 // enum mptcp_event_attr
@@ -58,7 +58,7 @@ impl PathEvents {
     /// one older than 5.12.
     pub fn open() -> Result<Self, Error> {
         const DOING: &str = "listen to MPTCP events";
-        let mut netlink = Netlink::open(NETLINK_GENERIC).map_err(|error| explain(error, DOING))?;
+        let mut netlink = open_generic(DOING)?;
         let family = look_up(&mut netlink)?;
         let group = family.events.ok_or(Error::Lacks { what: "MPTCP events", since: "Linux 5.12" })?;
         let listener = Listener::open(NETLINK_GENERIC, &[group]).map_err(|error| explain(error, DOING))?;

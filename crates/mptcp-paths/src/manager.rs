@@ -36,8 +36,7 @@ impl PathManager {
     /// # Errors
     /// [`Error::NoFamily`] on a kernel without MPTCP, [`Error::Netlink`] if netlink sockets are forbidden.
     pub fn open() -> Result<Self, Error> {
-        let mut netlink =
-            Netlink::open(NETLINK_GENERIC).map_err(|error| explain(error, "open the path manager"))?;
+        let mut netlink = open_generic("open the path manager")?;
         let family = look_up(&mut netlink)?.id;
         Ok(PathManager { netlink, family })
     }
@@ -264,6 +263,12 @@ pub(crate) fn look_up(netlink: &mut Netlink) -> Result<Family, Error> {
 
 fn is(error: &netlink::Error, kind: io::ErrorKind) -> bool {
     matches!(error, netlink::Error::Refused { source, .. } if source.kind() == kind)
+}
+
+/// A socket of generic netlink. Where there is none, there is no family either.
+pub(crate) fn open_generic(doing: &'static str) -> Result<Netlink, Error> {
+    Netlink::open(NETLINK_GENERIC)
+        .map_err(|error| if error.is_no_protocol() { Error::NoFamily } else { explain(error, doing) })
 }
 
 pub(crate) fn explain(error: netlink::Error, doing: &'static str) -> Error {

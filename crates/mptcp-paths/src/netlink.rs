@@ -27,8 +27,10 @@ const MAX_ATTEMPTS: usize = 10;
 
 // How much the kernel keeps for a listener that is busy, in bytes.
 const LISTEN_BUFFER: u32 = 1024 * 1024;
-// Of Linux on all architectures but mips, alpha, parisc and sparc, which lose a listener's "lost" to an error.
+// Of Linux on all architectures but mips, alpha, parisc and sparc, which lose a listener's "lost" to an error, and have
+// another text for what is not there.
 const ENOBUFS: i32 = 105;
+const EPROTONOSUPPORT: i32 = 93;
 
 /// Why a request got no proper answer.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +53,13 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether the kernel has no such netlink protocol (`EPROTONOSUPPORT` of `netlink(7)`): one built without it, or a system
+    /// that plays Linux without all of it (gVisor).
+    #[must_use]
+    pub fn is_no_protocol(&self) -> bool {
+        matches!(self, Error::Socket(error) if error.raw_os_error() == Some(EPROTONOSUPPORT))
+    }
+
     /// The error number, where the kernel refused.
     #[must_use]
     pub fn errno(&self) -> Option<i32> {

@@ -124,7 +124,16 @@ impl EagerStream {
                     None => self.register()?,
                 },
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                outcome => return Poll::Ready(outcome),
+                Ok(sent) => {
+                    // There was room for a part only: it spares the call that would find none.
+                    if let Some(mut guard) = guard
+                        && sent < buffers.iter().map(|buffer| buffer.len()).sum()
+                    {
+                        guard.clear_ready();
+                    }
+                    return Poll::Ready(Ok(sent));
+                }
+                Err(error) => return Poll::Ready(Err(error)),
             }
         }
     }

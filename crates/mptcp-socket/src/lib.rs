@@ -1,4 +1,5 @@
 #![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[cfg(feature = "tokio")]
 mod accepting;
@@ -13,7 +14,13 @@ mod eager;
 #[path = "eager_elsewhere.rs"]
 mod eager;
 mod error;
+#[cfg(any(test, feature = "_fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod listen;
+#[cfg(test)]
+#[cfg(all(target_os = "linux", not(mptcp_socket_no_mptcp)))]
+mod loom_tests;
 mod memory;
 mod options;
 mod origin;
@@ -23,6 +30,10 @@ pub mod plan;
 mod protocol;
 mod reason;
 mod sys;
+/// The locks of what an owner shares with watchers, which a test exchanges for others.
+mod sync {
+    pub(crate) use std::sync::{Mutex, PoisonError};
+}
 mod transport;
 #[cfg(feature = "ureq")]
 pub mod ureq;

@@ -326,5 +326,8 @@ pub fn interleave(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
 }
 
 #[cfg(test)]
+#[path = "plan_model_tests.rs"]
+mod model_tests;
+#[cfg(test)]
 #[path = "plan_tests.rs"]
 mod tests;

@@ -12,7 +12,7 @@ pub enum Reason {
     NotRequested,
     /// The platform has no MPTCP sockets, or none that this library knows.
     Platform,
-    /// `socket()` said `EINVAL`: a Linux before 5.6.
+    /// `socket()` said `EINVAL`: a Linux before 5.6, or something else that passes for Linux (gVisor).
     KernelTooOld,
     /// `socket()` said `EPROTONOSUPPORT`: a kernel built without `CONFIG_MPTCP`.
     NotBuilt,
@@ -35,7 +35,7 @@ pub enum Reason {
     FellBack,
     /// The socket is a TCP socket, and nothing is known of how it came to be.
     TcpSocket,
-    /// The kernel has MPTCP but can't say what this socket speaks (before 5.16).
+    /// The kernel has MPTCP but can't say what this socket speaks (perhaps before 5.9).
     Unknown,
 }
 
@@ -85,7 +85,9 @@ impl Reason {
         match self {
             Self::NotRequested => "plain TCP was asked for",
             Self::Platform => "this system has no Multipath TCP",
-            Self::KernelTooOld => "this kernel is older than Linux 5.6, the first with Multipath TCP",
+            Self::KernelTooOld => {
+                "this kernel is older than Linux 5.6, the first with Multipath TCP, or not Linux's own (gVisor)"
+            }
             Self::NotBuilt => "this kernel was built without Multipath TCP",
             Self::Disabled => "Multipath TCP is switched off on this host",
             Self::Denied => "a security policy forbids this program Multipath TCP sockets",
@@ -99,7 +101,7 @@ impl Reason {
             }
             Self::FellBack => "the connection began with Multipath TCP and fell back on the way",
             Self::TcpSocket => "the socket is a TCP socket",
-            Self::Unknown => "this kernel can't tell what the connection speaks (it needs Linux 5.16)",
+            Self::Unknown => "this kernel can't tell what the connection speaks (Linux 5.16 can)",
         }
     }
 

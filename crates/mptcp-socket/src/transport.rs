@@ -186,7 +186,7 @@ pub struct MptcpInfo {
     pub bytes_received: Option<u64>,
     /// Bytes acknowledged at the MPTCP level.
     pub bytes_acked: Option<u64>,
-    /// Subflows that exist now, the first included (Linux 6.9).
+    /// Subflows that exist now, the first included (Linux 6.8).
     pub subflows: Option<u8>,
 }
 
@@ -196,7 +196,8 @@ pub struct MptcpInfo {
 pub struct Transport {
     /// MPTCP, or TCP and why.
     pub spoken: Spoken,
-    /// The paths that exist now; when none is left, the last ones, in state [`PathState::Closed`].
+    /// The paths that exist now; when none is left, the last ones, in state [`PathState::Closed`]. None of MPTCP before Linux
+    /// 5.16, which tells nothing of them.
     pub paths: Vec<Path>,
     /// Subflows that were seen and have gone, with their last figures; at most [`Transport::GONE_KEPT`] of them.
     pub gone: Vec<Path>,
@@ -204,7 +205,7 @@ pub struct Transport {
     pub gone_totals: Totals,
     /// How many paths the connection has had in its life, as far as it was watched.
     pub paths_total: u32,
-    /// The connection as a whole; `None` for TCP.
+    /// The connection as a whole; `None` for TCP, and for MPTCP before Linux 5.16.
     pub mptcp: Option<MptcpInfo>,
 }
 
@@ -296,9 +297,10 @@ impl Transport {
 }
 
 impl fmt::Display for Transport {
-    /// One clause: `MPTCP over 2 paths`, or `TCP: plain TCP was asked for`.
+    /// One clause: `MPTCP over 2 paths`, `MPTCP` alone where the kernel tells nothing of paths (before Linux 5.16), or `TCP: plain TCP was asked for`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.spoken {
+            Spoken::Mptcp if self.paths.is_empty() && self.mptcp.is_none() => f.write_str("MPTCP"),
             Spoken::Mptcp => {
                 let paths = self.paths.len();
                 write!(f, "MPTCP over {paths} {}", if paths == 1 { "path" } else { "paths" })

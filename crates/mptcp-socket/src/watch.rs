@@ -2,14 +2,18 @@
 
 use std::{
     io::{self, Read, Write},
-    sync::{Arc, Mutex, PoisonError, Weak},
+    sync::{Arc, Weak},
     time::{Duration, Instant},
 };
 
+use super::{
+    sync::{Mutex, PoisonError},
+    sys,
+};
 use crate::{
     Error, Origin, Path, PathState, Spoken, Transport,
     doubt::{Doubt, Peer},
-    path_count, spoken, sys,
+    path_count, spoken,
 };
 
 /// How often a stream in use is looked at, so that subflows that come and go between questions are not missed.

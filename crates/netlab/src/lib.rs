@@ -40,6 +40,9 @@ mod enter;
 mod error;
 mod forwarder;
 mod frame;
+#[cfg(any(test, feature = "_fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod host;
 mod lab;
 mod link;
@@ -48,6 +51,8 @@ mod rtnl;
 mod shape;
 mod spec;
 mod sys;
+#[cfg(feature = "systems")]
+pub mod systems;
 mod tbf;
 
 pub use boxes::{After, BoxKind, Direction, Segments};

@@ -1,6 +1,10 @@
 //! AF_PACKET sockets, `packet(7)`: the one place of the lab with unsafe code, because no safe crate can bind
-//! them or set their options. Everything else about them goes through `socket2`.
+//! them or set their options. Everything else about them goes through `socket2`. Below it, for the same reason, is
+//! what answers system calls for the kernel.
 #![allow(unsafe_code)]
+
+#[cfg(feature = "systems")]
+pub(crate) mod notify;
 
 use std::io;
 use std::mem::size_of;

@@ -14,6 +14,8 @@ use crate::raw;
 
 /// Threads: as many as nginx has workers here.
 const THREADS: usize = 2;
+/// How much is written at a time, in bytes: over MPTCP one call with all of a large file crawls.
+const PIECE: usize = 256 * 1024;
 /// The listener's mark among the events; descriptors are the others'.
 const LISTENER: u64 = u64::MAX;
 
@@ -122,7 +124,8 @@ impl<'a> Connection<'a> {
             self.body = content.get(..size).unwrap_or_default();
         }
         loop {
-            let pieces = [io::IoSlice::new(&self.head), io::IoSlice::new(self.body)];
+            let body = self.body.get(..PIECE).unwrap_or(self.body);
+            let pieces = [io::IoSlice::new(&self.head), io::IoSlice::new(body)];
             match self.stream.write_vectored(&pieces) {
                 Ok(written) => {
                     let of_head = written.min(self.head.len());

@@ -80,7 +80,7 @@ pub fn run(args: &Peers, quick: bool) -> Result<Report> {
         requests(args, &site, Protocol::Tcp, rounds, seconds)?,
         requests(args, &site, Protocol::Mptcp, rounds, seconds)?,
         loss(args, &site, rounds, seconds)?,
-        memory(args, &site, if quick { 500 } else { 9_000 })?,
+        memory(args, &site, if quick { 500 } else { 10_000 })?,
     ];
     Ok(Report {
         title: "Serving, beside nginx and Go".to_string(),
@@ -120,15 +120,19 @@ fn requests(args: &Peers, site: &Site<'_>, protocol: Protocol, rounds: usize, se
         for peer in tested.iter().map(|server| server.who).filter(|&who| who != Who::Mphttp) {
             rows.push(samples.compare(ask.what, "µs", &Who::Mphttp.to_string(), &peer.to_string())?);
         }
+        if tested.iter().any(|server| server.who == Who::Raw) {
+            rows.push(samples.compare(ask.what, "µs", &Who::Raw.to_string(), &Who::Go.to_string())?);
+        }
     }
-    Ok(Table {
-        title: format!("One request over {}", protocol.to_string().to_uppercase()),
-        text: format!(
-            "wrk with 2 threads and 64 connections (16 for 1 MB, 2 for 1 GB), h2load with 32 connections (16) of 8 streams, {seconds} s \
-             each,\n{rounds} rounds."
-        ),
-        rows,
-    })
+    let mut text = format!(
+        "wrk with 2 threads and 64 connections (16 for 1 MB, 2 for 1 GB), h2load with 32 connections (16) of 8 streams, {seconds} s \
+         each,\n{rounds} rounds."
+    );
+    if protocol != Protocol::Tcp {
+        text += " The raw server is made of sockets by hand (two threads with an epoll each, answers from memory): what it is\n\
+                 beside Go is what the kernel and the client leave to be won.";
+    }
+    Ok(Table { title: format!("One request over {}", protocol.to_string().to_uppercase()), text, rows })
 }
 
 /// What MPTCP costs more than TCP, beside what it costs sockets that have nothing around them.
@@ -362,6 +366,8 @@ impl<'a> Site<'a> {
         if protocol == Protocol::Tcp {
             // nginx has `listen … multipath` since 1.29.7.
             kinds.extend([(Who::Nginx, false), (Who::Mphttp, true), (Who::Nginx, true)]);
+        } else {
+            kinds.push((Who::Raw, false));
         }
         kinds
             .into_iter()
@@ -392,6 +398,10 @@ impl<'a> Site<'a> {
             }
             Who::Mphttp | Who::Go => args.paths.server(who, protocol, port, &served),
         };
+        if who == Who::Mphttp {
+            // As many as nginx is given.
+            command.args(["--max-connections", "12000"]);
+        }
         if tls && who == Who::Mphttp {
             command.arg("--tls-cert").arg(&self.certificate).arg("--tls-key").arg(&self.key);
         }

@@ -26,8 +26,14 @@ pub fn read(path: &Path) -> anyhow::Result<File> {
     let name = path.display();
     let text =
         fs::read_to_string(path).map_err(|error| values::wrong(format!("can't read {name}: {error}")))?;
+    parse(path, &text)
+}
+
+/// Checks what is in it.
+pub fn parse(path: &Path, text: &str) -> anyhow::Result<File> {
+    let name = path.display();
     let at = |offset: usize| text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1;
-    let document = Document::parse(text.as_str()).map_err(|error| {
+    let document = Document::parse(text).map_err(|error| {
         let line = at(error.span().map_or(0, |span| span.start));
         values::wrong(format!("{name}:{line}: it is no TOML: {}", error.message().trim()))
     })?;

@@ -5,7 +5,7 @@
 //! from the file; so clap checks it all, and options know nothing of where they came from. What an argument beats, or
 //! excludes, is left out.
 
-mod file;
+pub(crate) mod file;
 mod show;
 mod values;
 

@@ -75,7 +75,7 @@ pub struct GetArgs {
     max_redirs: usize,
     /// Ask for a compressed response, and decompress it.
     #[arg(long)]
-    compressed: bool,
+    pub compressed: bool,
     /// Accept any certificate. Whoever is on the way can then read and change everything.
     #[arg(short = 'k', long)]
     insecure: bool,
@@ -115,7 +115,7 @@ pub struct GetArgs {
     /// The limit for connecting, TLS included, in seconds.
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     connect_timeout: Option<Duration>,
-    /// The limit for silence, in seconds: no response yet, or no more of its body.
+    /// The limit for silence, in seconds: no end of the TLS handshake yet, no response, or no more of its body.
     #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "60")]
     read_timeout: Duration,
     /// The limit for the whole transfer, in seconds.
@@ -317,7 +317,7 @@ impl GetArgs {
 }
 
 /// `Name: value`, or `Name;` for a header without a value.
-fn header(line: &str) -> Result<(HeaderName, HeaderValue), Error> {
+pub(crate) fn header(line: &str) -> Result<(HeaderName, HeaderValue), Error> {
     let (name, value) = match (line.split_once(':'), line.strip_suffix(';')) {
         (Some((name, value)), _) => (name, value.trim()),
         (None, Some(name)) => (name, ""),
@@ -334,7 +334,7 @@ fn header(line: &str) -> Result<(HeaderName, HeaderValue), Error> {
 }
 
 /// `HOST:PORT:ADDR[,ADDR]...`, IPv6 addresses with or without brackets.
-fn resolve_rule(rule: &str) -> Option<(&str, u16, Vec<IpAddr>)> {
+pub(crate) fn resolve_rule(rule: &str) -> Option<(&str, u16, Vec<IpAddr>)> {
     let (host, rest) = match rule.strip_prefix('[') {
         Some(inner) => inner.split_once("]:")?,
         None => rule.split_once(':')?,

@@ -6,11 +6,12 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use http::StatusCode;
 use mphttp::download::{Download, Downloaded, leftover};
 
 use super::{
     GetArgs, conclude,
-    output::{Output, Target, is_special},
+    output::{Output, Target, is_special, unchanged},
     progress::{Progress, size},
     report::Head,
     shows,
@@ -44,6 +45,9 @@ async fn to_file(args: &GetArgs, download: Download, path: &Path) -> anyhow::Res
     let done = download.to_file(path).await;
     clear(&progress);
     let done = done?;
+    if done.status == StatusCode::NOT_MODIFIED && !args.quiet {
+        say(unchanged(&path.display().to_string()));
+    }
     if args.resume && !args.quiet && left.is_some() && done.resumed == 0 {
         say("it has changed on the server since: started anew");
     }
@@ -74,13 +78,17 @@ async fn to_output(args: &GetArgs, download: Download, target: Target) -> anyhow
         while let Some(piece) = downloading.chunk().await? {
             output.write(piece).await?;
         }
-        let done = downloading.finish().await?;
-        output.finish().await?;
-        Ok(done)
+        Ok::<_, anyhow::Error>(downloading.finish().await?)
     }
     .await;
     clear(&progress);
-    outcome
+    match outcome {
+        Ok(done) => output.finish().await.map(|()| done),
+        Err(error) => {
+            output.abandon().await;
+            Err(error)
+        }
+    }
 }
 
 /// The same download with its progress shown, if it is to be.

@@ -18,7 +18,10 @@ use bytes::Bytes;
 use tempfile::TempPath;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::{error_reporting::Failure, exit::Exit};
+use crate::{
+    error_reporting::{Failure, say},
+    exit::Exit,
+};
 
 /// Pieces on their way to the thread; the network waits when there are more.
 const QUEUE: usize = 64;
@@ -135,6 +138,21 @@ impl Output {
         Ok(())
     }
 
+    /// The transfer has failed: a reader still gets what was on its way to it, so that what it has does not depend on luck.
+    pub async fn abandon(mut self) {
+        if self.whole.is_none() {
+            let writer = self.writer.take();
+            let _ = self.join(writer).await;
+        }
+    }
+
+    /// The server says that what is there is still right: it stays, and nothing takes its place.
+    pub fn leave(self, quiet: bool) {
+        if self.whole.is_some() && !quiet {
+            say(unchanged(&self.name));
+        }
+    }
+
     async fn join(&self, writer: Option<Writer>) -> anyhow::Result<()> {
         let Some(Writer { pieces, done }) = writer else { return Ok(()) };
         drop(pieces);
@@ -148,6 +166,11 @@ impl Output {
             Err(_) => Err(cant_write(&self.name).into()),
         }
     }
+}
+
+/// What a 304 means for a file.
+pub fn unchanged(name: &str) -> String {
+    format!("it has not changed on the server (304): {name} stays as it is")
 }
 
 fn cant_write(name: &str) -> Failure {

@@ -2,7 +2,7 @@
 
 use std::{io::Write, time::Duration};
 
-use http::{HeaderMap, header::CONTENT_TYPE};
+use http::{HeaderMap, StatusCode, header::CONTENT_TYPE};
 use mphttp::{
     Reason, Response, Transport,
     download::{Downloaded, Strategy},
@@ -135,6 +135,17 @@ impl Head {
         }
     }
 
+    /// Whether the server says that what the client has is still right.
+    pub fn is_unchanged(&self) -> bool {
+        self.status == 304
+    }
+
+    /// The status, if it says that something is wrong.
+    pub fn error(&self) -> Option<StatusCode> {
+        let status = StatusCode::from_u16(self.status).ok()?;
+        (status.is_client_error() || status.is_server_error()).then_some(status)
+    }
+
     pub fn of_download(done: &Downloaded) -> Self {
         Self {
             url: done.url.to_string(),
@@ -181,9 +192,18 @@ pub fn json_error(exit: Exit, message: &str) -> Vec<u8> {
 
 fn line(object: &impl Serialize) -> Vec<u8> {
     // Neither type holds anything that JSON can't.
-    let mut line = serde_json::to_vec(object).unwrap_or_default();
-    line.push(b'\n');
-    line
+    let text = serde_json::to_string(object).unwrap_or_default();
+    // What servers say may be for the terminal: DEL and the control characters beyond ASCII, which JSON lets pass as they are.
+    let mut line = String::with_capacity(text.len() + 1);
+    for character in text.chars() {
+        if character.is_control() {
+            line.push_str(&format!("\\u{:04x}", u32::from(character)));
+        } else {
+            line.push(character);
+        }
+    }
+    line.push('\n');
+    line.into_bytes()
 }
 
 /// Prints a line on stdout.

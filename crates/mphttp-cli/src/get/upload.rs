@@ -27,11 +27,12 @@ use tokio::{
 };
 
 use super::{
-    GetArgs, LOOK_EVERY, conclude, header_block,
+    GetArgs, LOOK_EVERY, conclude,
     output::Output,
     progress::{Progress, carried},
     receive,
     report::{Finished, Head},
+    write_head,
 };
 use crate::{
     error_reporting::{Failure, say},
@@ -150,7 +151,7 @@ pub async fn transfer(
     let bytes = uploaded.size() - uploaded.started_at().min(uploaded.size());
     let response = uploaded.into_response();
     if args.include {
-        output.write(header_block(&response)).await?;
+        write_head(&mut output, &response).await?;
     }
     let head = Head::of(&response);
     let watch = response.watch();

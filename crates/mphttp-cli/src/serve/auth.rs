@@ -147,7 +147,7 @@ pub fn challenge() -> Response<Body> {
 }
 
 /// `user:password`, as it came.
-fn credentials(headers: &HeaderMap) -> Option<Vec<u8>> {
+pub(crate) fn credentials(headers: &HeaderMap) -> Option<Vec<u8>> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let (Some(value), None) = (values.next(), values.next()) else { return None };
     let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
@@ -187,6 +187,11 @@ fn read(path: &Path) -> anyhow::Result<HashMap<String, String>> {
     let text = std::fs::read_to_string(path).with_context(|| {
         Failure::new(Exit::Usage, format!("can't read {shown}")).hint("name a file as htpasswd makes it")
     })?;
+    accounts(&text, &shown.to_string())
+}
+
+/// The same of the file's content.
+pub(crate) fn accounts(text: &str, shown: &str) -> anyhow::Result<HashMap<String, String>> {
     let mut hashes = HashMap::new();
     for (index, line) in text.lines().enumerate() {
         let line = line.trim_end();

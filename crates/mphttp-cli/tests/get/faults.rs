@@ -79,6 +79,7 @@ fn a_status_is_a_failure_on_demand() {
     download_fails_with_fail(missing);
     let ended = get([&Server::answering(missing).url()]);
     assert_eq!((ended.code, ended.stdout.as_str()), (Some(0), "gone"));
+    assert!(ended.stderr.starts_with("404 Not Found: 4 "), "{}", ended.stderr);
 }
 
 fn download_fails_with_fail(bytes: &str) {

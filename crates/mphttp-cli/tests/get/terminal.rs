@@ -58,3 +58,17 @@ fn a_terminal_gets_text_but_nothing_binary_unasked() {
     let (code, shown) = on_a_terminal(&["-q", "-o", "-", &binary.url()], true);
     assert_eq!((code, shown.as_str()), (Some(0), "\0\x01\x02"));
 }
+
+#[test]
+fn header_fields_give_a_terminal_no_orders() {
+    // U+009B is what ESC and [ are together (ECMA-48 section 5.3).
+    let server =
+        Server::answering("HTTP/1.1 200 OK\r\nX-A: \u{9b}2J\u{e9}\r\nContent-Length: 5\r\n\r\nhello");
+    let (code, shown) = on_a_terminal(&["-qi", &server.url()], true);
+    assert!(
+        code == Some(0) && shown.contains("x-a: \u{fffd}2J\u{e9}") && shown.ends_with("hello"),
+        "{shown:?}"
+    );
+    let ended = super::get(["-qi", &server.url()]);
+    assert!(ended.stdout.contains("x-a: \u{9b}2J\u{e9}"), "{ended:?}");
+}

@@ -78,9 +78,16 @@ fn requests_that_are_refused_before_any_handler_have_their_line_and_are_counted(
     raw(server.address(), &long);
     let line = server.line();
     assert!(line.contains(" \"-\" 431 0 tcp client "), "{line}");
+    raw(server.address(), &format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", "x".repeat(70_000)));
+    let line = server.line();
+    assert!(line.contains(" \"-\" 414 0 tcp client "), "{line}");
+    // HTTP all right, but against RFC 9112 section 3.2: an answer of ours, among the others.
+    assert!(raw(server.address(), "GET / HTTP/1.1\r\n\r\n").starts_with("HTTP/1.1 400 "));
+    let line = server.line();
+    assert!(line.contains(" \"-\" 400 0 tcp client "), "{line}");
     let answer = ask(operator(&server), "/metrics", "Host: localhost\r\n");
     let metrics = Metrics::parse(answer.split_once("\r\n\r\n").unwrap().1);
-    assert_eq!(metrics.get("mphttp_malformed_requests_total", &[]), 2.0);
+    assert_eq!(metrics.get("mphttp_malformed_requests_total", &[]), 3.0);
     assert_eq!(metrics.get("mphttp_access_log_lines_lost_total", &[]), 0.0);
     let told: Vec<_> = server.errors.try_iter().collect();
     assert!(

@@ -50,7 +50,8 @@ impl Running {
                 }
             }
         }
-        let url = banner.iter().find(|line| line.starts_with("  http")).unwrap();
+        let is_url = |line: &&String| line.starts_with("  http") || line.starts_with("  export http_proxy=");
+        let url = banner.iter().find(is_url).unwrap();
         let port = url.trim().trim_end_matches('/').rsplit(':').next().unwrap().parse().unwrap();
         Self { child, banner, port, log, errors }
     }

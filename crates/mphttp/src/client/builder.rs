@@ -106,8 +106,8 @@ impl ClientBuilder {
         self
     }
 
-    /// The limit for silence: while the response is awaited, the request having been sent, and between pieces of its
-    /// body. Default: none.
+    /// The limit for silence: for the handshakes with proxy and TLS as a whole, while the response is awaited, the request having
+    /// been sent, and between pieces of its body. Default: none.
     pub fn read_timeout(mut self, limit: Duration) -> Self {
         self.settings.read_timeout = Some(limit);
         self

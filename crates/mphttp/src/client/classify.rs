@@ -2,7 +2,21 @@
 
 use std::{error::Error as StdError, io};
 
-use crate::{BoxError, Error, client::dial::Carried, tls::TlsProblem};
+use http::{HeaderMap, StatusCode};
+
+use crate::{BoxError, Error, client::dial::Carried, server::is_coded, tls::TlsProblem};
+
+/// What an answer is that nobody has asked for, if it is one. `upgrades`: whether another protocol was asked for.
+pub(super) fn unasked(status: StatusCode, headers: &HeaderMap, upgrades: bool, host: &str) -> Option<Error> {
+    let detail = if status == StatusCode::SWITCHING_PROTOCOLS && !upgrades {
+        "it goes on in another protocol (101), which was not asked for"
+    } else if is_coded(headers) {
+        "the answer is in a transfer coding, which was not asked for"
+    } else {
+        return None;
+    };
+    Some(Error::Http { host: host.to_owned(), detail: detail.to_owned(), source: detail.into() })
+}
 
 /// Looks for an error of a type in a chain of sources. Unlike [`StdError::source`] alone, it sees what an
 /// [`io::Error`] holds.

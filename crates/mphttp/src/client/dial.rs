@@ -8,7 +8,7 @@ use std::{
     pin::Pin,
     sync::{Arc, Mutex, OnceLock, PoisonError},
     task::{Context, Poll},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use http::{Uri, uri::Scheme};
@@ -38,6 +38,8 @@ pub(crate) struct Dialer {
     pub(crate) connector: Connector,
     pub(crate) proxies: Arc<Proxies>,
     pub(crate) tls: Arc<LazyTls>,
+    /// How long a peer that took the connection may be silent.
+    pub(crate) silence: Option<Duration>,
 }
 
 /// TLS configurations, made at the first `https://`: the system's roots take milliseconds to read.
@@ -99,12 +101,14 @@ impl Dialer {
             };
             Ok(Dialed { stream, absolute_form: route.as_ref().is_some_and(Route::forwards) })
         };
-        match self.connector.timeout() {
+        // What connecting has left over; and without a limit for that, there is still one for silence.
+        let left = self.connector.timeout().map(|limit| (limit.saturating_sub(start.elapsed()), limit));
+        let silence = self.silence.map(|limit| (limit, limit));
+        match left.into_iter().chain(silence).min() {
             None => handshakes.await,
-            // What connecting has left over.
-            Some(limit) => tokio::time::timeout(limit.saturating_sub(start.elapsed()), handshakes)
+            Some((left, after)) => tokio::time::timeout(left, handshakes)
                 .await
-                .map_err(|_| Error::Timeout { phase: Phase::Handshake, after: limit })?,
+                .map_err(|_| Error::Timeout { phase: Phase::Handshake, after })?,
         }
     }
 }

@@ -13,7 +13,10 @@
 
 mod builder;
 pub(crate) mod classify;
+mod coding;
 pub(crate) mod dial;
+#[cfg(any(test, feature = "_fuzzing"))]
+pub(crate) mod fuzzing;
 pub(crate) mod proxy;
 pub(crate) mod receive;
 mod redirect;
@@ -31,7 +34,10 @@ use std::{
 
 use http::{
     HeaderMap, Method, Uri,
-    header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, PROXY_AUTHORIZATION, RANGE},
+    header::{
+        ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, PROXY_AUTHORIZATION, RANGE,
+        UPGRADE,
+    },
 };
 use http_body::Body as _;
 use hyper_util::{
@@ -43,8 +49,6 @@ use hyper_util::{
 };
 use mptcp_socket::Protocol;
 use tokio::time::Instant;
-use tower::{ServiceExt, service_fn};
-use tower_http::decompression::Decompression;
 use tracing::Instrument;
 use url::Url;
 
@@ -210,8 +214,12 @@ impl Client {
             let inner = &self.0;
             let settings = &inner.settings;
             let connector = inner.connector.clone().with_protocol(protocol);
-            let dialer =
-                Dialer { connector, proxies: Arc::clone(&inner.proxies), tls: Arc::clone(&inner.tls) };
+            let dialer = Dialer {
+                connector,
+                proxies: Arc::clone(&inner.proxies),
+                tls: Arc::clone(&inner.tls),
+                silence: settings.read_timeout,
+            };
             legacy::Client::builder(TokioExecutor::new())
                 .timer(TokioTimer::new())
                 .pool_timer(TokioTimer::new())
@@ -332,18 +340,22 @@ impl Client {
         // Who asks for a coding wants it as it is; and a range counts bytes of what is sent.
         let headers = request.headers();
         let raw = headers.contains_key(ACCEPT_ENCODING) || headers.contains_key(RANGE);
-        let response = if self.0.settings.decompress && !raw {
-            let exchange = service_fn(|request| self.exchange(request, protocol, limits));
-            Decompression::new(exchange).oneshot(request).await?.map(Body::new)
+        let undo = self.0.settings.decompress && !raw;
+        if undo {
+            request.headers_mut().insert(ACCEPT_ENCODING, coding::ACCEPTED);
+        }
+        // The head of an answer to HEAD tells of a body that does not come.
+        let undo = undo && request.method() != Method::HEAD;
+        let (mut head, body) = self.exchange(request, protocol, limits).await?.into_parts();
+        let length = body.size_hint().exact();
+        let coding = if undo { coding::known(&head.headers) } else { "" };
+        let body = if coding.is_empty() {
+            Body::new(body)
         } else {
-            let mut response = self.exchange(request, protocol, limits).await?;
-            if let Some(known) = response.extensions_mut().get_mut::<Known>() {
-                known.coding = "";
-            }
-            response.map(Body::new)
+            head.headers.remove(CONTENT_ENCODING);
+            head.headers.remove(CONTENT_LENGTH);
+            coding::undone(body, coding)
         };
-        let (mut head, body) = response.into_parts();
-        let Known { coding, length } = head.extensions.remove().unwrap_or_default();
         let connection: ConnectionInfo = head.extensions.remove().ok_or_else(|| Error::NoAnswer {
             host: url.authority().to_owned(),
             source: "the response came over no connection of ours".into(),
@@ -363,6 +375,7 @@ impl Client {
     ) -> Result<http::Response<Received>, Failed> {
         let authority: Arc<str> = request.uri().authority().map_or("", |authority| authority.as_str()).into();
         let captured = capture_connection(&mut request);
+        let upgrades = request.headers().contains_key(UPGRADE);
         if let Some(tell) = request.extensions_mut().remove::<upload::Tell>() {
             tell.found(captured.clone());
         }
@@ -387,9 +400,10 @@ impl Client {
         if head_bytes(response.headers()) > limit {
             return Err(Error::HeadersTooLarge { host: authority.to_string(), limit }.into());
         }
-        let known =
-            Known { coding: known_coding(response.headers()), length: response.body().size_hint().exact() };
-        response.extensions_mut().insert(known);
+        if let Some(error) = classify::unasked(response.status(), response.headers(), upgrades, &authority) {
+            return Err(error.into());
+        }
+        coding::name(response.headers_mut());
         Ok(response.map(|incoming| Received::new(incoming, authority, limits)))
     }
 }
@@ -414,27 +428,9 @@ fn connection_of(captured: &CaptureConnection) -> Option<ConnectionInfo> {
     extensions.remove()
 }
 
-/// What is known of a body before it is decompressed.
-#[derive(Clone, Copy, Default)]
-struct Known {
-    coding: &'static str,
-    length: Option<u64>,
-}
-
 /// The size of headers as HTTP/1.1 writes them.
 fn head_bytes(headers: &HeaderMap) -> usize {
     headers.iter().map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len()).sum()
-}
-
-/// The content coding, if it is one that is undone on the way; else nothing.
-fn known_coding(headers: &HeaderMap) -> &'static str {
-    match headers.get(CONTENT_ENCODING).map(http::HeaderValue::as_bytes) {
-        Some(b"gzip") => "gzip",
-        Some(b"deflate") => "deflate",
-        Some(b"br") => "br",
-        Some(b"zstd") => "zstd",
-        _ => "",
-    }
 }
 
 /// Ends once a connection that was found for a request has taken no bytes for so long.

@@ -48,7 +48,7 @@ pub(super) fn next(
     let mut next =
         url.join(&text).map_err(|_| refuse("it is not a valid URL; tell whoever runs the server"))?;
     if !matches!(next.scheme(), "http" | "https") || next.host_str().is_none_or(str::is_empty) {
-        return Err(refuse("only http and https are followed"));
+        return Err(refuse("only http and https are followed; open it with another program, if it is meant"));
     }
     if url.scheme() == "https" && next.scheme() == "http" && !allow_downgrade {
         return Err(refuse("it gives up TLS; request that URL yourself, or allow it, if that is meant"));

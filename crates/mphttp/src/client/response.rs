@@ -107,7 +107,8 @@ impl Response {
     /// [`Error::Status`].
     pub fn error_for_status(self) -> Result<Self, Error> {
         let status = self.status();
-        if status.is_client_error() || status.is_server_error() {
+        // RFC 9110 section 15: what is beyond the classes is an error of the server's as well.
+        if status.as_u16() >= 400 {
             return Err(Error::Status { status, url: self.url.into() });
         }
         Ok(self)

@@ -16,7 +16,11 @@
 mod report;
 mod transfer;
 
-use std::{io, net::Ipv4Addr, time::Duration};
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    time::Duration,
+};
 
 pub use mptcp_paths::doctor::{
     Action, Certainty, Code, Counters, Facts, Finding, Halfway, Outcome, Place, Remedy, Role, Severity,
@@ -155,7 +159,10 @@ fn socket_answer() -> SocketAnswer {
 
 /// A connection from this host to itself: no box is on the way, so what it speaks is the kernel's own decision.
 async fn loopback() -> Result<Option<Outcome>, mptcp_socket::Error> {
-    let listening = Listen::new(Protocol::Mptcp).bind((Ipv4Addr::LOCALHOST, 0).into())?;
+    let bind = |address: IpAddr| Listen::new(Protocol::Mptcp).bind((address, 0).into());
+    // Not every host has IPv4.
+    let listening = bind(Ipv4Addr::LOCALHOST.into())
+        .or_else(|error| bind(Ipv6Addr::LOCALHOST.into()).map_err(|_| error))?;
     let address = listening.local_addr().map_err(mptcp_socket::Error::State)?;
     let listener = listening.into_tokio()?;
     let connect = Connect::new(Protocol::Mptcp).memory(Memory::default()).timeout(LOOPBACK_LIMIT);

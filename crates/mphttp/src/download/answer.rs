@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use http::{
     HeaderMap, HeaderValue,
-    header::{CONTENT_RANGE, DATE, ETAG, IF_RANGE, LAST_MODIFIED},
+    header::{CONTENT_RANGE, CONTENT_TYPE, DATE, ETAG, IF_RANGE, LAST_MODIFIED},
 };
 use serde::{Deserialize, Serialize};
 
@@ -80,9 +80,21 @@ fn text(headers: &HeaderMap, name: http::HeaderName) -> Option<&str> {
     headers.get(name)?.to_str().ok().map(str::trim)
 }
 
-/// The part that a 206 brings, and the whole's length if it is known: `bytes 0-9/100` (RFC 9110 section 14.4).
+/// The part that a 206 brings, and the whole's length if it is known: `bytes 0-9/100` (RFC 9110 section 14.4). `length`: the
+/// content's, where it is known; of another length than the part it is not that part.
+pub(super) fn part(headers: &HeaderMap, length: Option<u64>) -> Option<(Range<u64>, Option<u64>)> {
+    // Several parts have their ranges within the content (section 15.3.7.2), whatever is said outside.
+    let several = text(headers, CONTENT_TYPE)
+        .and_then(|value| value.get(.."multipart/byteranges".len()))
+        .is_some_and(|value| value.eq_ignore_ascii_case("multipart/byteranges"));
+    let (part, total) = content_range(headers).filter(|_| !several)?;
+    length.is_none_or(|length| length == part.end - part.start).then_some((part, total))
+}
+
 pub(super) fn content_range(headers: &HeaderMap) -> Option<(Range<u64>, Option<u64>)> {
-    let value = text(headers, CONTENT_RANGE)?;
+    // Of two that differ nobody knows which one is meant.
+    let mut values = headers.get_all(CONTENT_RANGE).iter();
+    let value = values.next().filter(|_| values.next().is_none())?.to_str().ok()?.trim();
     let (unit, rest) = value.split_once(' ')?;
     let (range, total) = rest.trim().split_once('/')?;
     let (first, last) = range.split_once('-')?;
@@ -139,6 +151,26 @@ mod tests {
         let mut demand = HeaderMap::new();
         version.demand(&mut demand);
         assert_eq!(demand[IF_RANGE], "\"a\"");
+    }
+
+    #[test]
+    fn a_part_is_as_long_as_its_content_and_one_alone() {
+        let range = ("content-range", "bytes 0-9/100");
+        let several = ("content-type", "Multipart/ByteRanges; boundary=x");
+        for (pairs, length, is) in [
+            (&[range][..], Some(10), true),
+            (&[range], None, true),
+            (&[range], Some(11), false),
+            (&[range, range], Some(10), false),
+            (&[range, several], None, false),
+            (&[range, ("content-type", "a/b")], None, true),
+        ] {
+            let mut all = HeaderMap::new();
+            for &(name, value) in pairs {
+                all.append(name, value.parse().unwrap());
+            }
+            assert_eq!(part(&all, length).is_some(), is, "{pairs:?} {length:?}");
+        }
     }
 
     #[test]

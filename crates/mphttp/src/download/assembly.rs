@@ -37,6 +37,21 @@ impl fmt::Debug for Assembly {
     }
 }
 
+impl Inner {
+    /// Keeps what of a piece was not taken yet, unless as much of the same is there already: a fetch that was ended just when it
+    /// put something may come after, or before, the one that brings the same bytes again, in other pieces. Says whether it did.
+    fn keep(&mut self, offset: u64, bytes: Bytes) -> bool {
+        let taken = usize::try_from(self.next.saturating_sub(offset)).unwrap_or(usize::MAX);
+        let place = offset.max(self.next);
+        let there = self.pieces.get(&place).map_or(0, Bytes::len);
+        let longer = bytes.len() > taken.saturating_add(there);
+        if longer {
+            self.pieces.insert(place, bytes.slice(taken..));
+        }
+        longer
+    }
+}
+
 impl Assembly {
     pub(super) fn new(window: u64) -> Self {
         Self { inner: Mutex::default(), window, readable: Notify::new(), writable: Notify::new() }
@@ -78,14 +93,18 @@ impl Assembly {
             room.await;
         }
         let mut inner = self.inner();
-        // A fetch that was ended just here brings the same bytes again.
-        let known = usize::try_from(inner.next.saturating_sub(offset)).unwrap_or(usize::MAX);
-        let known_there = inner.pieces.get(&offset).map_or(0, Bytes::len);
-        if known.max(known_there) < bytes.len() {
-            inner.pieces.insert(offset + known as u64, bytes.slice(known..));
+        if inner.keep(offset, bytes) {
             drop(inner);
             self.readable.notify_one();
         }
+    }
+
+    /// How many bytes of the body are kept; what is there twice counts once.
+    #[cfg(test)]
+    pub(super) fn covered(&self) -> usize {
+        let inner = self.inner();
+        let ranges = inner.pieces.iter().map(|(&offset, bytes)| offset..offset + bytes.len() as u64);
+        usize::try_from(ranges.collect::<super::ranges::Ranges>().len()).unwrap_or(usize::MAX)
     }
 
     /// What is taken from now on is to have these digests.
@@ -113,10 +132,7 @@ impl Assembly {
                 let next = inner.next;
                 while inner.pieces.first_key_value().is_some_and(|(&offset, _)| offset < next) {
                     if let Some((offset, bytes)) = inner.pieces.pop_first() {
-                        let known = usize::try_from(next - offset).unwrap_or(usize::MAX);
-                        if known < bytes.len() && !inner.pieces.contains_key(&next) {
-                            inner.pieces.insert(next, bytes.slice(known..));
-                        }
+                        inner.keep(offset, bytes);
                     }
                 }
                 if let Some(bytes) = inner.pieces.remove(&next) {

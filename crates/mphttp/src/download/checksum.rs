@@ -55,11 +55,13 @@ impl FromStr for Checksum {
             "sha512" | "sha-512" => Algorithm::Sha512,
             _ => return Err(invalid("only sha256 and sha512 are known")),
         };
-        let digest = unhex(digits.trim()).ok_or_else(|| invalid("it is not made of hexadecimal digits"))?;
-        if digest.len() != algorithm.bytes() {
-            return Err(invalid(&format!("{} has {} digits", algorithm.name(), 2 * algorithm.bytes())));
+        let digits = digits.trim();
+        if !digits.chars().all(|digit| digit.is_ascii_hexdigit()) {
+            return Err(invalid("it is not made of hexadecimal digits"));
         }
-        Ok(Self { algorithm, digest })
+        let digest = unhex(digits).filter(|digest| digest.len() == algorithm.bytes());
+        let wrong = || invalid(&format!("{} has {} digits", algorithm.name(), 2 * algorithm.bytes()));
+        Ok(Self { algorithm, digest: digest.ok_or_else(wrong)? })
     }
 }
 
@@ -222,7 +224,7 @@ mod tests {
             ("md5=00", "only sha256 and sha512"),
             ("sha256=zz", "hexadecimal"),
             ("sha256=00", "has 64 digits"),
-            ("sha512=0", "hexadecimal"),
+            ("sha512=0", "has 128 digits"),
         ] {
             let error = text.parse::<Checksum>().unwrap_err().to_string();
             assert!(error.contains(clause), "{text:?}: {error}");

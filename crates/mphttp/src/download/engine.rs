@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use http::HeaderMap;
+use http::{HeaderMap, StatusCode};
 use mptcp_socket::Spoken;
 use tokio::{
     sync::oneshot,
@@ -21,7 +21,7 @@ use super::{
     Options,
     answer::Version,
     checksum::Checksum,
-    fetch::{self, Ask, Failed},
+    fetch::{self, Ask, Extent, Failed},
     judge::Judge,
     outcome::{Downloaded, Head, Link, Progress, Strategy},
     part::{Part, State},
@@ -83,6 +83,8 @@ pub(super) struct Engine {
     pub(super) started: Instant,
     pub(super) told: Instant,
     pub(super) busy_until: Option<Instant>,
+    /// For how long the server has asked to wait since it had sent so many bytes.
+    pub(super) waited: (Duration, u64),
     pub(super) resumed: u64,
     pub(super) requests: u32,
     pub(super) failures: u32,
@@ -135,6 +137,7 @@ impl Engine {
             started: now,
             told: now,
             busy_until: None,
+            waited: (Duration::ZERO, 0),
             resumed: 0,
             requests: 0,
             failures: 0,
@@ -276,7 +279,7 @@ impl Engine {
     pub(super) fn pump(&mut self, lease: LeaseId, response: Response) {
         let shared = Arc::clone(&self.shared);
         let abort = self.tasks.spawn(async move {
-            let result = fetch::pump(&shared, lease, response, 0, None, true).await;
+            let result = fetch::pump(&shared, lease, response, Extent::ALL, None).await;
             (lease, 0, result)
         });
         self.aborts.insert(lease, abort);
@@ -351,17 +354,22 @@ impl Engine {
     async fn conclude(mut self) -> Result<Downloaded, Error> {
         self.tell();
         let total = self.shared.state().plan.total();
+        // It looks at the first answer.
+        let strategy = self.strategy();
         let digests = mem::take(&mut self.digests);
         let verified = !digests.is_empty();
-        if let Some(part) = self.part.take() {
+        let Some(head) = self.head.take() else { return Err(super::aborted()) };
+        if let Some(part) = self.part.take()
+            // The file is what the answer is about: it stays as it is.
+            && head.status != StatusCode::NOT_MODIFIED
+        {
             part.finish(total, move |file| check(file, &digests)).await?;
         }
         if let Sink::Nowhere(tally) = &self.shared.sink {
             tally.lock().unwrap_or_else(PoisonError::into_inner).check()?;
         }
-        let (strategy, requests, failures) = (self.strategy(), self.requests, self.failures);
+        let (requests, failures) = (self.requests, self.failures);
         tracing::info!(bytes = total, ?strategy, requests, failures, verified, "a download is whole");
-        let Some(head) = self.head.take() else { return Err(super::aborted()) };
         let state = self.shared.state();
         Ok(Downloaded {
             status: head.status,

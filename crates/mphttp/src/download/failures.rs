@@ -163,19 +163,37 @@ impl Engine {
             }
             return Ok(());
         }
-        if now.duration_since(state.last).saturating_add(wait) > allowed.saturating_add(LEAST_WAIT) {
+        drop(state);
+        if !self.may_wait(wait) {
             return Err(match error {
                 Error::Status { status, url } if after.is_some() => Error::Busy { status, url, after: wait },
                 error => error,
             });
         }
-        for lane in &mut state.lanes {
+        for lane in &mut self.shared.state().lanes {
             lane.ready_at = lane.ready_at.max(now + wait);
         }
-        drop(state);
         self.busy_until = Some(now + wait);
         self.latest_failure = Some(error);
         Ok(())
+    }
+
+    /// Whether the server may have its pause: all of those that it had since a byte came are together no longer than a download
+    /// may be without one.
+    pub(super) fn may_wait(&mut self, wait: Duration) -> bool {
+        let (received, quiet) = {
+            let state = self.shared.state();
+            (state.plan.received().len(), state.last.elapsed())
+        };
+        if received != self.waited.1 {
+            self.waited = (Duration::ZERO, received);
+        }
+        let total = self.waited.0.saturating_add(quiet).saturating_add(wait);
+        let may = total <= self.options.retry_for.saturating_add(LEAST_WAIT);
+        if may {
+            self.waited.0 += wait;
+        }
+        may
     }
 
     /// Begins again with the first byte, if that can be.

@@ -71,26 +71,31 @@ pub(super) async fn fetch(
     let start = Instant::now();
     shared.state().began(ask.lease, start);
     let response = client.execute(request).await.map_err(Failed::Error)?;
-    let (skip, ends_it) = match examine(&response, &ask)? {
-        Body::Part { last } => (0, last),
-        Body::Whole => (ask.range.start, true),
+    let (skip, room, ends_it) = match examine(&response, &ask)? {
+        Body::Part { length, last } => (0, length, last),
+        Body::Whole => (ask.range.start, u64::MAX, true),
     };
     let digest = if skip == 0 { Checksum::of_field(response.headers(), "content-digest") } else { None };
     let now = Instant::now();
     shared.state().answered(ask.lease, now - start, response.watch(), now);
     let digest =
         digest.map(|checksum| Digesting { hasher: checksum.hasher(), checksum, start: ask.range.start });
-    if let (None, Some((_, Some(total)))) = (ask.total, answer::content_range(response.headers())) {
+    if let (None, Some((_, Some(total)))) = (ask.total, part_of(&response)) {
         shared.state().plan.set_total(total);
     }
-    pump(&shared, ask.lease, response, skip, digest, ends_it).await
+    pump(&shared, ask.lease, response, Extent { skip, room, ends_it }, digest).await
 }
 
 enum Body {
-    /// What was asked for, perhaps less of it; whether it goes to the end of the body.
-    Part { last: bool },
+    /// What was asked for, perhaps less of it, of this length; whether it goes to the end of the body.
+    Part { length: u64, last: bool },
     /// All of it, from the first byte.
     Whole,
+}
+
+/// The part that an answer brings, and the whole's length.
+fn part_of(response: &Response) -> Option<(Range<u64>, Option<u64>)> {
+    answer::part(response.headers(), response.content_length())
 }
 
 /// Whether an answer is what was asked for.
@@ -99,9 +104,12 @@ fn examine(response: &Response, ask: &Ask) -> Result<Body, Failed> {
     let error = || Error::Status { status, url: response.url().to_string() };
     match status {
         StatusCode::PARTIAL_CONTENT => {
-            let Some((part, total)) = answer::content_range(headers) else { return Err(Failed::NoRanges) };
-            if ask.version.compare(headers) == Sameness::Different {
-                return Err(Failed::Changed);
+            let Some((part, total)) = part_of(response) else { return Err(Failed::NoRanges) };
+            match ask.version.compare(headers) {
+                Sameness::Same => {}
+                Sameness::Different => return Err(Failed::Changed),
+                // RFC 9110 section 15.3.7 demands the validator; without it nobody knows what this is a part of.
+                Sameness::Unknown => return Err(Failed::NoRanges),
             }
             if let (Some(ours), Some(theirs)) = (ask.total, total)
                 && ours != theirs
@@ -110,12 +118,17 @@ fn examine(response: &Response, ask: &Ask) -> Result<Body, Failed> {
             }
             // A shorter part is no error; one from elsewhere is of no use.
             if part.start == ask.range.start {
-                Ok(Body::Part { last: total == Some(part.end) })
+                Ok(Body::Part { length: part.end - part.start, last: total == Some(part.end) })
             } else {
                 Err(Failed::NoRanges)
             }
         }
         StatusCode::OK => match ask.version.compare(headers) {
+            Sameness::Same
+                if ask.total.zip(response.content_length()).is_some_and(|(ours, theirs)| ours != theirs) =>
+            {
+                Err(Failed::Changed)
+            }
             Sameness::Same if ask.whole_will_do => Ok(Body::Whole),
             Sameness::Same => Err(Failed::NoRanges),
             Sameness::Different => Err(Failed::Changed),
@@ -141,18 +154,34 @@ pub(super) struct Digesting {
     pub(super) start: u64,
 }
 
-/// Moves the body of an answer to where it belongs, but for its first `skip` bytes. `ends_it`: whether the body ends where the
-/// answer does.
+/// What of an answer's content is of use.
+pub(super) struct Extent {
+    /// So many bytes at its beginning are not.
+    pub(super) skip: u64,
+    /// And no more than so many in all.
+    pub(super) room: u64,
+    /// Whether the whole body ends where it does.
+    pub(super) ends_it: bool,
+}
+
+impl Extent {
+    /// All of it, from the body's first byte or that of a part to its last.
+    pub(super) const ALL: Self = Self { skip: 0, room: u64::MAX, ends_it: true };
+}
+
+/// Moves the body of an answer to where it belongs.
 pub(super) async fn pump(
     shared: &Shared,
     lease: LeaseId,
     mut response: Response,
-    mut skip: u64,
+    Extent { mut skip, mut room, ends_it }: Extent,
     mut digest: Option<Digesting>,
-    ends_it: bool,
 ) -> Result<(), Failed> {
-    loop {
+    while room > 0 {
         let Some(mut piece) = response.chunk().await.map_err(Failed::Error)? else { break };
+        // Nobody knows where the rest would belong: what is more than was announced.
+        piece.truncate(usize::try_from(room).unwrap_or(usize::MAX));
+        room -= piece.len() as u64;
         if skip > 0 {
             let passed = skip.min(piece.len() as u64);
             skip -= passed;

@@ -280,3 +280,7 @@ mod tests {
         assert_eq!(all.last(), Some(&Verdict::Unused(vec!["lte".to_owned()])));
     }
 }
+
+#[cfg(test)]
+#[path = "judge_model_tests.rs"]
+mod model_tests;

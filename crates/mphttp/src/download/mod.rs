@@ -26,9 +26,13 @@ mod checksum;
 mod engine;
 mod failures;
 mod fetch;
+#[cfg(any(test, feature = "_fuzzing"))]
+pub(crate) mod fuzzing;
 mod judge;
 mod lanes;
 mod meter;
+#[cfg(test)]
+mod model_tests;
 mod outcome;
 mod part;
 mod plan;

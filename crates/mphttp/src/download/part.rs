@@ -33,6 +33,9 @@ const SAVE_EVERY: Duration = Duration::from_secs(1);
 /// How long an interrupted download may take to put its bytes and its state on disk.
 const LAST_WRITES: Duration = Duration::from_secs(5);
 
+/// The largest state that there is, in bytes: there are a few pieces for each connection.
+const MOST_STATE: u64 = 16 << 20;
+
 const PART: &str = ".mphttp-part";
 const STATE: &str = ".mphttp-part.json";
 
@@ -82,7 +85,14 @@ impl State {
     }
 
     fn read(path: &Path) -> Option<Self> {
-        let state: Self = serde_json::from_slice(&fs::read(path).ok()?).ok()?;
+        // A pipe in its place would be waited for, and what is larger is not one of ours.
+        let sound = fs::metadata(path).is_ok_and(|found| found.is_file() && found.len() <= MOST_STATE);
+        Self::parse(&sound.then(|| fs::read(path).ok()).flatten()?)
+    }
+
+    /// The state in a file's content, if it can be relied on.
+    pub(super) fn parse(json: &[u8]) -> Option<Self> {
+        let state: Self = serde_json::from_slice(json).ok()?;
         let trusted = state.synced || (state.boot.is_some() && state.boot == platform::boot());
         (state.form == Self::FORM && trusted).then_some(state)
     }
@@ -335,10 +345,23 @@ impl Drop for Part {
     }
 }
 
+/// What is there under the part file's name is no file: it may be somebody's trap.
+fn in_the_way(part: &Path) -> io::Error {
+    let why =
+        format!("{} is no regular file, and in the way; remove it, or choose another name", part.display());
+    io::Error::new(io::ErrorKind::AlreadyExists, why)
+}
+
 /// Opens a part file that nobody else writes to.
 fn locked(part: &Path) -> io::Result<File> {
     for _ in 0..10 {
-        let file = platform::no_link().read(true).write(true).create(true).truncate(false).open(part)?;
+        let file = match platform::no_link().read(true).write(true).create(true).truncate(false).open(part) {
+            Err(_) if part.is_symlink() => return Err(in_the_way(part)),
+            opened => opened?,
+        };
+        if !file.metadata()?.is_file() {
+            return Err(in_the_way(part));
+        }
         match file.try_lock() {
             Ok(()) => {}
             Err(fs::TryLockError::WouldBlock) => {

@@ -8,7 +8,7 @@ use std::{
 
 use http::{
     HeaderValue, StatusCode,
-    header::{ACCEPT_ENCODING, ACCEPT_RANGES},
+    header::{ACCEPT_ENCODING, ACCEPT_RANGES, IF_MODIFIED_SINCE, IF_NONE_MATCH},
 };
 use tokio::time::sleep;
 
@@ -63,10 +63,7 @@ impl Engine {
             let response = self.first_client().execute(request).await?;
             if let Some(after) = wait_asked_for(&response) {
                 let after = after.clamp(LEAST_WAIT, LONGEST);
-                let quiet = self.shared.state().last.elapsed();
-                let allowed =
-                    quiet.saturating_add(after) <= self.options.retry_for.saturating_add(LEAST_WAIT);
-                if allowed {
+                if self.may_wait(after) {
                     drop(response);
                     self.wait(after).await;
                     continue;
@@ -105,7 +102,11 @@ impl Engine {
     /// Whether the body of an answer with this status is wanted. What began as one thing does not end as another.
     fn takes(&self, status: StatusCode) -> bool {
         let as_before = self.head.as_ref().is_none_or(|head| head.status == status);
-        status.is_success() || (self.options.any_status && as_before)
+        let conditions = [IF_NONE_MATCH, IF_MODIFIED_SINCE];
+        let asked = || conditions.iter().any(|name| self.request.headers.contains_key(name));
+        status.is_success()
+            || (self.options.any_status && as_before)
+            || (status == StatusCode::NOT_MODIFIED && asked())
     }
 
     async fn wait(&mut self, after: Duration) {
@@ -152,6 +153,10 @@ impl Engine {
             self.digests.extend(Checksum::of_field(response.headers(), "content-digest"));
         }
         self.digests.extend(self.options.checksum.clone());
+        if response.status() == StatusCode::NOT_MODIFIED {
+            // They are those of what the caller has, and nothing of that comes.
+            self.digests.clear();
+        }
         match &self.shared.sink {
             Sink::File(_) => {}
             Sink::Reader(assembly) => assembly.expect(&self.digests),
@@ -208,8 +213,8 @@ fn is_about_ranges(status: StatusCode) -> bool {
 
 /// Where the part begins that an answer brings, if it is one of the version and length that were left.
 fn part_of(response: &Response, left: &State) -> Option<u64> {
-    let (part, total) = answer::content_range(response.headers())?;
+    let (part, total) = answer::part(response.headers(), response.content_length())?;
     let first = left.received().missing(0..left.total).iter().next()?.start;
-    let same = left.version.compare(response.headers()) != Sameness::Different;
+    let same = left.version.compare(response.headers()) == Sameness::Same;
     (same && part.start == first && total == Some(left.total)).then_some(first)
 }

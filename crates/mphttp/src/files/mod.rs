@@ -26,6 +26,8 @@ mod cache;
 mod compress;
 pub(crate) mod conditional;
 mod encoding;
+#[cfg(any(test, feature = "_fuzzing"))]
+pub(crate) mod fuzzing;
 mod listing;
 pub(crate) mod negotiate;
 mod opened;

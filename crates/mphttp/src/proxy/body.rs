@@ -164,8 +164,6 @@ pub(super) struct Download {
     limit: Duration,
     progress: Arc<Progress>,
     watchman: Option<AbortHandle>,
-    /// Why it breaks off, once what came before has had its chance to go out.
-    failing: Option<BoxError>,
 }
 
 /// What an answer holds on to.
@@ -191,7 +189,7 @@ impl Download {
     ) -> Self {
         progress.touch();
         let answer = Answer { body: Some(body), waker: None, _holds: (in_flight, held) };
-        Self { inner: Arc::new(Mutex::new(answer)), limit, progress, watchman: None, failing: None }
+        Self { inner: Arc::new(Mutex::new(answer)), limit, progress, watchman: None }
     }
 
     /// Has the answer given up when nothing moves. A task of its own sees to it, for nobody polls this body while its
@@ -240,9 +238,6 @@ impl Body for Download {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = &mut *self;
-        if let Some(error) = this.failing.take() {
-            return Poll::Ready(Some(Err(error)));
-        }
         let mut answer = lock(&this.inner);
         let (polled, more) = match &mut answer.body {
             Some(body) => {
@@ -262,10 +257,7 @@ impl Body for Download {
         match ready!(polled) {
             Some(Err(error)) => {
                 tracing::warn!(%error, "an answer broke off on its way; the client's breaks off as well");
-                // hyper drops what it has not sent yet when a body fails, and sends it while a body has no more.
-                this.failing = Some(error);
-                context.waker().wake_by_ref();
-                Poll::Pending
+                Poll::Ready(Some(Err(error)))
             }
             frame => {
                 this.progress.touch();
@@ -280,5 +272,53 @@ impl Body for Download {
 
     fn size_hint(&self) -> SizeHint {
         lock(&self.inner).body.as_ref().map_or_else(SizeHint::default, Body::size_hint)
+    }
+}
+
+/// A body whose failure is told one poll late: hyper drops what it has not sent yet when a body fails, the head included, and sends
+/// it while a body has no more.
+pub(super) struct FailsLate<B> {
+    body: B,
+    failing: Option<BoxError>,
+}
+
+impl<B> FailsLate<B> {
+    pub(super) const fn new(body: B) -> Self {
+        Self { body, failing: None }
+    }
+}
+
+impl<B> Body for FailsLate<B>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: Into<BoxError>,
+{
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let this = &mut *self;
+        if let Some(error) = this.failing.take() {
+            return Poll::Ready(Some(Err(error)));
+        }
+        match ready!(Pin::new(&mut this.body).poll_frame(context)) {
+            Some(Err(error)) => {
+                this.failing = Some(error.into());
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
+            frame => Poll::Ready(frame.map(|frame| frame.map_err(Into::into))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.failing.is_none() && self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }

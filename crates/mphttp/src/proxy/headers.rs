@@ -4,12 +4,13 @@
 use std::net::IpAddr;
 
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Version,
+    HeaderMap, HeaderName, HeaderValue, Method, Version,
     header::{
-        self, CONNECTION, FORWARDED, MAX_FORWARDS, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
+        self, CONNECTION, COOKIE, FORWARDED, MAX_FORWARDS, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
         TRANSFER_ENCODING, UPGRADE, VIA,
     },
 };
+use http_body::Body;
 
 /// What the proxy calls itself in `Via`: a pseudonym, since names of hosts inside are nobody's business.
 const PSEUDONYM: &str = "mphttp";
@@ -19,8 +20,13 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
-/// Removes what concerns one connection only: the standard names, and those that `Connection` lists.
+/// Removes what concerns one connection only: the standard names, and those that `Connection` lists. A length beside a transfer
+/// coding goes too, for it isn't true (RFC 9112 section 6.3).
 pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    if headers.contains_key(TRANSFER_ENCODING) {
+        headers.remove(header::CONTENT_LENGTH);
+    }
+    one_length(headers);
     let named: Vec<HeaderName> = headers
         .get_all(CONNECTION)
         .iter()
@@ -36,6 +42,43 @@ pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap) {
     for name in ["keep-alive", "proxy-connection", "http2-settings"] {
         headers.remove(name);
     }
+    // Behind CGI and its like these are the fields themselves.
+    remove_disguised(headers, |name| name == "content-length" || name == "transfer-encoding");
+}
+
+/// Makes one length of a list of the same (RFC 9110 section 8.6), and none of what is no length: hyper looks at it only where a body
+/// follows.
+fn one_length(headers: &mut HeaderMap) {
+    let mut lengths = headers
+        .get_all(header::CONTENT_LENGTH)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|&byte| byte == b',').map(<[u8]>::trim_ascii));
+    let Some(first) = lengths.next() else { return };
+    let (mut same, mut several) = (!first.is_empty() && first.iter().all(u8::is_ascii_digit), false);
+    for other in lengths {
+        several = true;
+        same &= other == first;
+    }
+    if same && !several {
+        return;
+    }
+    match HeaderValue::from_bytes(first) {
+        Ok(length) if same => drop(headers.insert(header::CONTENT_LENGTH, length)),
+        _ => drop(headers.remove(header::CONTENT_LENGTH)),
+    }
+}
+
+/// Removes fields whose names have underscores and, with dashes in their place, are among these: RFC 3875 section 4.1.18 makes one
+/// variable of both, as do WSGI and others.
+fn remove_disguised(headers: &mut HeaderMap, among: impl Fn(&str) -> bool) {
+    let disguised: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| name.as_str().contains('_') && among(&name.as_str().replace('_', "-")))
+        .cloned()
+        .collect();
+    for name in disguised {
+        headers.remove(name);
+    }
 }
 
 /// Whether a list header has this member, such as `trailers` in `TE` or `upgrade` in `Connection`.
@@ -46,13 +89,6 @@ pub(crate) fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> 
         .flat_map(|value| value.as_bytes().split(|&byte| byte == b','))
         .map(|member| member.split(|&byte| byte == b';').next().unwrap_or_default())
         .any(|member| member.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
-}
-
-/// Whether a message is in a transfer coding beside `chunked` (RFC 9112 section 6.1), which would have to be undone here.
-pub(super) fn is_coded(headers: &HeaderMap) -> bool {
-    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
-    let Some(coding) = codings.next() else { return false };
-    codings.next().is_some() || !coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked")
 }
 
 /// Heeds `Max-Forwards`, by which an OPTIONS or TRACE ends at a chosen proxy (RFC 9110 section 7.6.2): whether that is here;
@@ -107,6 +143,17 @@ pub(super) fn via(headers: &mut HeaderMap, version: Version) {
     append(headers, VIA, &format!("{version} {PSEUDONYM}"));
 }
 
+/// Joins the pieces into which HTTP/2 may cut `Cookie`; HTTP/1.1 has one (RFC 9113 section 8.2.3).
+pub(super) fn join_cookies(headers: &mut HeaderMap) {
+    let pieces: Vec<&[u8]> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if pieces.len() < 2 {
+        return;
+    }
+    if let Ok(whole) = HeaderValue::from_bytes(&pieces.join(&b"; "[..])) {
+        headers.insert(COOKIE, whole);
+    }
+}
+
 /// Where a request came from, as its upstream is told.
 pub(super) struct Origin<'a> {
     pub(super) client: Option<IpAddr>,
@@ -126,6 +173,7 @@ pub(super) fn forwarded(headers: &mut HeaderMap, origin: &Origin<'_>) {
             headers.remove(name);
         }
     }
+    remove_disguised(headers, |name| name.starts_with("x-forwarded-") || name == X_REAL_IP.as_str());
     let proto = if origin.tls { "https" } else { "http" };
     let node = match origin.client {
         Some(IpAddr::V4(address)) => address.to_string(),
@@ -185,6 +233,14 @@ fn append(headers: &mut HeaderMap, name: HeaderName, member: &str) {
     }
 }
 
+/// Has a body of unknown length sent in chunks also with GET and HEAD, with which hyper sends none unless told to (RFC 9110 section
+/// 9.3.1: it has no meaning of its own, which is not to say that nobody reads it).
+pub(super) fn chunk_unsized(headers: &mut HeaderMap, method: &Method, body: &impl Body) {
+    if matches!(*method, Method::GET | Method::HEAD) && body.size_hint().exact().is_none() {
+        headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
+}
+
 /// What may be asked of an upstream: no more bodies than there are.
 pub(super) fn remove_framing(headers: &mut HeaderMap) -> bool {
     // The client was told "100 Continue" by the server as soon as somebody wanted its body.
@@ -231,6 +287,56 @@ mod tests {
     }
 
     #[test]
+    fn a_length_counts_only_without_a_transfer_coding() {
+        let mut map = headers(&[("content-length", "5")]);
+        strip_hop_by_hop(&mut map);
+        assert_eq!(map.len(), 1);
+        map.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        strip_hop_by_hop(&mut map);
+        assert!(map.is_empty(), "{map:?}");
+    }
+
+    #[test]
+    fn there_is_one_length_or_none() {
+        for (lengths, left) in [
+            (&["5"][..], Some("5")),
+            (&["5", "5"], Some("5")),
+            (&["5, 5"], Some("5")),
+            (&["5", "6"], None),
+            (&["5, 6"], None),
+            (&["+5"], None),
+            (&[""], None),
+        ] {
+            let mut map = HeaderMap::new();
+            for length in lengths {
+                map.append("content-length", length.parse().unwrap());
+            }
+            strip_hop_by_hop(&mut map);
+            let found: Vec<_> = map.get_all("content-length").iter().collect();
+            assert_eq!(found, left.into_iter().collect::<Vec<_>>(), "{lengths:?}");
+        }
+    }
+
+    #[test]
+    fn underscores_disguise_nothing() {
+        let mut map = headers(&[
+            ("x_forwarded_for", "10.0.0.1"),
+            ("x-forwarded_proto", "gopher"),
+            ("x_real_ip", "10.0.0.1"),
+            ("content_length", "5"),
+            ("transfer-encoding", "chunked"),
+            ("transfer_encoding", "chunked"),
+            ("x_mine", "1"),
+        ]);
+        strip_hop_by_hop(&mut map);
+        forwarded(&mut map, &origin("192.0.2.7", true));
+        let mut left: Vec<_> = map.keys().map(HeaderName::as_str).collect();
+        left.sort_unstable();
+        assert_eq!(left, ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x_mine"]);
+        assert_eq!(map[X_FORWARDED_FOR], "192.0.2.7");
+    }
+
+    #[test]
     fn what_an_unknown_client_says_of_its_origin_is_replaced() {
         let mut map = headers(&[
             ("forwarded", "for=10.0.0.1"),
@@ -260,6 +366,13 @@ mod tests {
         assert_eq!(map[X_FORWARDED_FOR], "192.0.2.7, 192.0.2.8, 10.0.0.1");
         assert_eq!(map.get_all(X_FORWARDED_FOR).iter().count(), 1);
         assert_eq!(map[X_FORWARDED_PROTO], "http");
+    }
+
+    #[test]
+    fn cookies_are_joined() {
+        let mut map = headers(&[("cookie", "a=1"), ("x-a", "b"), ("cookie", "b=2")]);
+        join_cookies(&mut map);
+        assert_eq!(map.get_all(COOKIE).iter().collect::<Vec<_>>(), ["a=1; b=2"]);
     }
 
     #[test]

@@ -3,6 +3,8 @@
 
 mod body;
 pub mod forward;
+#[cfg(any(test, feature = "_fuzzing"))]
+pub(crate) mod fuzzing;
 mod headers;
 mod health;
 mod outgoing;

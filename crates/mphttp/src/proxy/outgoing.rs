@@ -4,13 +4,13 @@ use http::{
     HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version,
     header::{CONNECTION, CONTENT_LENGTH, HOST, TE, UPGRADE, USER_AGENT},
     request::Parts,
-    uri::{Authority, PathAndQuery},
+    uri::{Authority, PathAndQuery, Scheme},
 };
 use http_body::Body as _;
 
 use super::{
     body::Upload,
-    headers::{self, Origin},
+    headers::{self, Origin, chunk_unsized},
     settings::{HostHeader, Settings},
     upstream::Upstream,
 };
@@ -42,12 +42,11 @@ impl Outgoing {
         if method == Method::CONNECT {
             return Err(Refusal(StatusCode::METHOD_NOT_ALLOWED, "This proxy makes no tunnels.\n"));
         }
-        if headers::is_coded(&headers) {
-            let why = "This proxy knows no transfer coding but chunked.\n";
-            return Err(Refusal(StatusCode::NOT_IMPLEMENTED, why));
-        }
         if headers::hops(&headers) > MOST_HOPS {
             return Err(Refusal(StatusCode::LOOP_DETECTED, "This request came through too many proxies.\n"));
+        }
+        if uri.scheme().is_some_and(|scheme| *scheme != Scheme::HTTP && *scheme != Scheme::HTTPS) {
+            return Err(Refusal(StatusCode::BAD_REQUEST, "This proxy hands on http and https URLs only.\n"));
         }
         count_forwards(&method, &mut headers)?;
         let host = host(&uri, version, &headers)?;
@@ -56,6 +55,7 @@ impl Outgoing {
         headers::strip_hop_by_hop(&mut headers);
         let sized = headers::remove_framing(&mut headers);
         headers.remove(HOST);
+        headers::join_cookies(&mut headers);
         // Some programs take it for the variable HTTP_PROXY (httpoxy.org); it means nothing in HTTP.
         headers.remove("proxy");
         headers::via(&mut headers, version);
@@ -123,6 +123,7 @@ impl Outgoing {
             uri = uri.scheme(upstream.scheme.clone()).authority(host.clone());
         } else {
             headers.insert(HOST, HeaderValue::from_str(host.as_str())?);
+            chunk_unsized(&mut headers, &self.method, &body);
             let connection = match (&self.upgrade, self.trailers) {
                 (Some(_), true) => Some("upgrade, te"),
                 (Some(_), false) => Some("upgrade"),
@@ -147,7 +148,7 @@ impl Outgoing {
 
 /// The host that the client asks: the target's where that names one, else the one and only `Host` (RFC 9112 section
 /// 3.2).
-fn host(uri: &Uri, version: Version, headers: &HeaderMap) -> Result<Option<Authority>, Refusal> {
+pub(super) fn host(uri: &Uri, version: Version, headers: &HeaderMap) -> Result<Option<Authority>, Refusal> {
     let bad = |why| Refusal(StatusCode::BAD_REQUEST, why);
     let mut hosts = headers.get_all(HOST).iter();
     let named = hosts.next();
@@ -165,7 +166,6 @@ fn host(uri: &Uri, version: Version, headers: &HeaderMap) -> Result<Option<Autho
         (Some(authority), _) => authority.clone(),
         (None, Some(host)) => Authority::try_from(host.as_bytes())
             .map_err(|_| bad("The Host header is no name or address with an optional port.\n"))?,
-        (None, None) if version == Version::HTTP_11 => return Err(bad("The Host header is missing.\n")),
         (None, None) => return Ok(None),
     };
     if authority.as_str().contains('@') {

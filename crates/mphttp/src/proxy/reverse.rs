@@ -18,7 +18,7 @@ use mptcp_socket::Protocol;
 use tokio::time::{Instant, timeout_at};
 
 use super::{
-    body::{Download, Progress, Upload},
+    body::{Download, FailsLate, Progress, Upload},
     headers,
     outgoing::{Outgoing, Refusal},
     pool::{Held, Unanswered, Want},
@@ -29,7 +29,7 @@ use super::{
 use crate::{
     Body, BoxError, Error,
     proxy_protocol::Header,
-    server::{Peer, RequestBody},
+    server::{Peer, RequestBody, is_coded},
 };
 
 /// How often one request may meet a kept connection that its upstream has closed.
@@ -189,7 +189,7 @@ impl ReverseProxy {
         progress.touch();
         let sending = upstream.pool.send(lease, request);
         let Unanswered { mut error, begun } = match within(sending, progress, settings.head).await {
-            Ok(Ok(response)) if headers::is_coded(response.headers()) => {
+            Ok(Ok(response)) if is_coded(response.headers()) => {
                 let why = "its answer is in a transfer coding beside chunked";
                 return Attempt::Over(Failure::Broken(why.into()));
             }
@@ -241,8 +241,10 @@ impl ReverseProxy {
         *response.version_mut() = Version::HTTP_11;
         if !switching {
             let held = response.extensions_mut().remove::<Held>();
-            return response
-                .map(|body| Body::new(Download::new(body, settings.idle, progress, in_flight, held)));
+            return response.map(|body| {
+                let body = Download::new(body, settings.idle, progress, in_flight, held);
+                Body::new(FailsLate::new(body))
+            });
         }
         let (Some(client), Some(protocol), Some(offer)) = (on_upgrade, protocol, &outgoing.upgrade) else {
             return self.failed(&Failure::Broken("it switched protocols unasked".into()));

@@ -176,6 +176,8 @@ impl ReverseProxyBuilder {
             connector: connector.clone(),
             proxies: Arc::new(Proxies::none()),
             tls: Arc::new(LazyTls::new(self.tls.clone(), alpn)),
+            // The limit for connecting covers the handshakes.
+            silence: None,
         };
         let http1 = dialer(&[b"http/1.1"]);
         let either = if self.http2 { dialer(&[b"h2"]) } else { dialer(&[b"h2", b"http/1.1"]) };

@@ -183,11 +183,17 @@ impl Body for RequestBody {
     }
 }
 
+/// What is given at a time where the body has to see whether the client takes it: the largest frame of HTTP/2 that every client
+/// takes (RFC 9113 section 6.5.2).
+const PIECE: usize = 1 << 14;
+
 pin_project! {
     /// The body of a response: the handler's or the server's own.
     pub(super) struct ResponseBody<B> {
         #[pin]
         source: Source<B>,
+        // What is left of a frame that is given in pieces.
+        rest: Option<Bytes>,
         under_way: UnderWay,
     }
 }
@@ -203,11 +209,21 @@ pin_project! {
 impl<B> ResponseBody<B> {
     pub(super) fn handler(body: B, mut under_way: UnderWay) -> Self {
         under_way.offers();
-        Self { source: Source::Handler { body }, under_way }
+        Self { source: Source::Handler { body }, rest: None, under_way }
     }
 
     pub(super) fn own(text: &'static str, under_way: UnderWay) -> Self {
-        Self { source: Source::Own { body: Full::from(text) }, under_way }
+        Self { source: Source::Own { body: Full::from(text) }, rest: None, under_way }
+    }
+
+    /// Is given in pieces.
+    pub(super) fn in_pieces(self) -> Self {
+        Self { rest: Some(Bytes::new()), ..self }
+    }
+
+    /// Nothing of it.
+    pub(super) fn emptied(self) -> Self {
+        Self { source: Source::Own { body: Full::default() }, ..self }
     }
 }
 
@@ -225,6 +241,11 @@ where
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = self.project();
         this.under_way.is_asked();
+        if let Some(rest) = this.rest.as_mut().filter(|rest| !rest.is_empty()) {
+            this.under_way.offers();
+            let piece = rest.split_to(PIECE.min(rest.len()));
+            return Poll::Ready(Some(Ok(Frame::data(piece))));
+        }
         let frame = match this.source.project() {
             SourceProjection::Handler { body } => {
                 ready!(body.poll_frame(context)).map(|frame| frame.map_err(Into::into))
@@ -236,16 +257,27 @@ where
         if let Some(Ok(_)) = &frame {
             this.under_way.offers();
         }
-        Poll::Ready(frame)
+        Poll::Ready(match (frame, this.rest) {
+            (Some(Ok(frame)), Some(rest)) if frame.data_ref().is_some_and(|data| data.len() > PIECE) => {
+                Some(Ok(frame.map_data(|mut data| {
+                    let piece = data.split_to(PIECE);
+                    *rest = data;
+                    piece
+                })))
+            }
+            (frame, _) => frame,
+        })
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.source {
+        let ended = match &self.source {
             Source::Handler { body } => body.is_end_stream(),
             Source::Own { body } => body.is_end_stream(),
-        }
+        };
+        ended && self.rest.as_ref().is_none_or(Bytes::is_empty)
     }
 
+    /// As long as nothing was given, which is when it is asked for.
     fn size_hint(&self) -> SizeHint {
         match &self.source {
             Source::Handler { body } => body.size_hint(),

@@ -58,7 +58,7 @@ fn answer(status: StatusCode, content_type: &'static str, bytes: Bytes) -> Respo
 }
 
 /// Whether JSON is named, and nothing textual is liked better (RFC 9110 section 12.5.1).
-fn prefers_json(headers: &HeaderMap) -> bool {
+pub(crate) fn prefers_json(headers: &HeaderMap) -> bool {
     let (mut json, mut text) = (0.0_f32, 0.0_f32);
     let values = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
     for item in values.flat_map(|value| value.split(',')) {

@@ -23,6 +23,7 @@
 //! [`TowerToHyperService`](hyper_util::service::TowerToHyperService).
 
 mod accept;
+mod admit;
 mod body;
 pub mod check;
 mod connection;
@@ -37,6 +38,7 @@ mod proxied_tests;
 mod refused;
 mod request;
 mod stats;
+mod streams;
 mod tracked;
 mod under_way;
 mod workers;
@@ -51,6 +53,7 @@ use mptcp_socket::{Listen, Listening, Protocol};
 use socket2::SockRef;
 use tokio::sync::{Semaphore, watch};
 
+pub(crate) use admit::is_coded;
 pub use body::{BodySilent, BodyTooLarge, RequestBody};
 pub use hyper::service::service_fn;
 pub use open::{OpenConnection, PathCounts, Role};
@@ -179,7 +182,9 @@ impl Server {
 
     /// How long a client may take nothing of what is to be sent to it, for lack of reading or of a working way; then its
     /// connection is closed. Of HTTP/2 also one that gives no answer room to go on (RFC 9113 section 5.2), while one waits for
-    /// it. Default: 300 s.
+    /// it. Where others go on, the stream of an answer that waits is reset alone, a quarter of the limit later. What has to find
+    /// room is 16 KiB.
+    /// Default: 300 s.
     #[must_use]
     pub fn write_timeout(mut self, limit: Duration) -> Self {
         self.limits.write = limit;
@@ -302,8 +307,8 @@ impl Server {
         self
     }
 
-    /// Tells of requests that no handler will see, since they are no HTTP or have too long a head: for access logs. The
-    /// client has its answer then; HTTP/2 refuses streams by itself, of which nothing is told here.
+    /// Tells of requests that no handler will see, since they are no HTTP/1.1 or have too long a head: for access logs. The
+    /// client has its answer by then, or is about to get it; HTTP/2 refuses streams by itself, of which nothing is told here.
     #[must_use]
     pub fn on_refused(mut self, tell: impl Fn(&Refused) + Send + Sync + 'static) -> Self {
         self.told = Told::to(tell);

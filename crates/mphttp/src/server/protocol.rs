@@ -14,9 +14,9 @@ use hyper::{
     server::conn::{http1, http2},
     service::HttpService,
 };
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::rt::TokioTimer;
 
-use super::{Limits, parking::Parkable, tracked::Tracked};
+use super::{Limits, parking::Parkable, streams::Streams, tracked::Tracked};
 use crate::BoxError;
 
 /// What a client of HTTP/2 begins with (RFC 9113 section 3.4).
@@ -26,12 +26,14 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 #[derive(Debug)]
 pub(super) struct Protocols {
     pub(super) http1: http1::Builder,
-    pub(super) http2: http2::Builder<TokioExecutor>,
+    pub(super) http2: http2::Builder<Streams>,
 }
 
 impl Protocols {
     pub(super) fn new(limits: &Limits) -> Self {
-        let (mut http1, mut http2) = (http1::Builder::new(), http2::Builder::new(TokioExecutor::new()));
+        // A connection on which no answer goes on ends before its streams do.
+        let streams = Streams { limit: limits.write.saturating_add(limits.write / 4) };
+        let (mut http1, mut http2) = (http1::Builder::new(), http2::Builder::new(streams));
         http1
             .timer(TokioTimer::new())
             // The gauge keeps this time: hyper's clock also runs while a kept-alive connection is idle.
@@ -78,7 +80,7 @@ where
     }
 }
 
-impl<IO, S, B> Machine for http2::Connection<IO, S, TokioExecutor>
+impl<IO, S, B> Machine for http2::Connection<IO, S, Streams>
 where
     S: hyper::service::Service<Request<Incoming>, Response = Response<B>>,
     S::Future: Send + 'static,

@@ -6,17 +6,17 @@ use mptcp_socket::Watch;
 
 use super::Peer;
 
-/// A request that was refused: it was no HTTP/1.1, or its head was too long.
+/// A request that was refused: it was no HTTP/1.1, or its head was too long or against RFC 9112.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Refused {
-    /// The two ends of its connection, which is closed by now.
+    /// The two ends of its connection, which ends with it.
     pub peer: Peer,
     /// The connection, with its last known state, if that is known.
     pub watch: Option<Watch>,
-    /// The status that the client was sent: 400 or 431.
+    /// The status that the client is sent: 400, 414, 431 or 501.
     pub status: u16,
-    /// What was wrong with it, in the words of the HTTP library.
+    /// What was wrong with it, in the server's words or the HTTP library's.
     pub why: String,
 }
 
@@ -28,8 +28,14 @@ impl Refused {
         watch: impl FnOnce() -> Option<Watch>,
     ) -> Option<Self> {
         let error = error.downcast_ref::<hyper::Error>().filter(|error| error.is_parse())?;
-        let status = if error.is_parse_too_large() { 431 } else { 400 };
-        Some(Self { peer, watch: watch(), status, why: error.to_string() })
+        let why = error.to_string();
+        let status = match error.is_parse_too_large() {
+            // hyper tells this from a long head by its words only.
+            true if why == "URI too long" => 414,
+            true => 431,
+            false => 400,
+        };
+        Some(Self { peer, watch: watch(), status, why })
     }
 }
 

@@ -16,11 +16,13 @@ use tokio::time::timeout;
 use tracing::Instrument;
 
 use super::{
+    admit,
     body::{RequestBody, ResponseBody},
     connection::Shared,
     crowd::Tally,
     gauge::Gauge,
     open::Record,
+    refused::Refused,
     stats::Cut,
     under_way::UnderWay,
 };
@@ -78,6 +80,20 @@ where
         let span = trace::of_server(&request, &self.peer, || self.watch.upgrade());
         let in_flight = self.gauge.request(multiplexed, is_last(&request));
         let mut under_way = UnderWay::new(in_flight, &self.shared.stats, request.method(), span.clone());
+        if let Err((status, why)) = admit::admit(&request) {
+            self.gauge.body(true);
+            let (peer, watch) = (self.peer, self.watch.upgrade());
+            let shared = Arc::clone(&self.shared);
+            return Box::pin(async move {
+                discard(request).await;
+                let told = why.trim_end().to_owned();
+                shared.told.refused(&Refused { peer, watch, status: status.as_u16(), why: told });
+                let mut response = own(status, why, under_way);
+                // What follows on the connection may be anything.
+                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+                Ok(response)
+            });
+        }
         // HTTP/1.1 has one request a connection, and connections are counted.
         if multiplexed && let Some(tally) = &self.tally {
             match tally.ask() {
@@ -91,9 +107,13 @@ where
         let (limit, silence) = (self.shared.limits.body, self.shared.limits.body_silence);
         if limit.is_some_and(|limit| request.body().size_hint().lower() > limit) {
             self.gauge.body(true);
-            return Box::pin(refuse(request, under_way));
+            return Box::pin(async move {
+                discard(request).await;
+                Ok(too_large(under_way))
+            });
         }
         let tunnel = multiplexed && request.method() == Method::CONNECT;
+        let shape = Shape { multiplexed, head: request.method() == Method::HEAD };
         let mut request = request.map(|body| RequestBody::new(body, limit, silence, &self.gauge));
         if let Some(watch) = self.watch.upgrade() {
             request.extensions_mut().insert(watch);
@@ -105,13 +125,13 @@ where
             // Within the async block, so that a panic of `call` itself is caught too.
             let handled = AssertUnwindSafe(async { shared.service.call(request).await }).catch_unwind().await;
             if fault.is_too_large() {
-                return Ok(too_large(under_way));
+                return Ok(shape.of(too_large(under_way)));
             }
             if fault.is_silent() {
                 shared.stats.cut(Cut::Body);
-                return Ok(silent(multiplexed, under_way));
+                return Ok(shape.of(silent(multiplexed, under_way)));
             }
-            Ok(match handled {
+            let answer = match handled {
                 Ok(Ok(response)) => {
                     under_way.answered(response.status());
                     if tunnel && response.status().is_success() {
@@ -127,10 +147,40 @@ where
                     tracing::error!(message = panic_text(&*panic), "the handler panicked");
                     failed(under_way)
                 }
-            })
+            };
+            Ok(shape.of(answer))
         };
         // Two futures of different size, so that who has nobody listening doesn't carry a span along.
         if span.is_disabled() { Box::pin(handling) } else { Box::pin(handling.instrument(span)) }
+    }
+}
+
+/// What HTTP/2 wants of an answer that hyper does not see to.
+#[derive(Clone, Copy)]
+struct Shape {
+    multiplexed: bool,
+    /// It is one to HEAD, and has no body (RFC 9110 section 9.3.2): hyper leaves it out in HTTP/1.1 alone.
+    head: bool,
+}
+
+impl Shape {
+    fn of<B>(self, response: Response<ResponseBody<B>>) -> Response<ResponseBody<B>>
+    where
+        B: Body<Data = Bytes>,
+        B::Error: Into<BoxError>,
+    {
+        if !self.multiplexed {
+            return response;
+        }
+        if self.head {
+            let (mut parts, body) = response.into_parts();
+            // As hyper tells it in HTTP/1.1.
+            if let Some(length) = body.size_hint().exact().filter(|&length| length > 0) {
+                parts.headers.entry(header::CONTENT_LENGTH).or_insert(length.into());
+            }
+            return Response::from_parts(parts, body.emptied());
+        }
+        response.map(ResponseBody::in_pieces)
     }
 }
 
@@ -148,8 +198,8 @@ fn is_last<B>(request: &Request<B>) -> bool {
     }
 }
 
-/// Answers a request whose body is announced to be too long.
-async fn refuse<B>(request: Request<Incoming>, under_way: UnderWay) -> Answer<B> {
+/// Reads the body of a request that is refused, as far as is worth while.
+async fn discard(request: Request<Incoming>) {
     // A client that waits for "100 Continue" sends nothing if it is told no.
     if !request.headers().contains_key(header::EXPECT) {
         let mut body = request.into_body();
@@ -163,7 +213,6 @@ async fn refuse<B>(request: Request<Incoming>, under_way: UnderWay) -> Answer<B>
         })
         .await;
     }
-    Ok(too_large(under_way))
 }
 
 fn too_large<B>(under_way: UnderWay) -> Response<ResponseBody<B>> {

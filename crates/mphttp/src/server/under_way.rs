@@ -10,6 +10,7 @@ use super::{
     crowd::Asking,
     gauge::InFlight,
     stats::{MethodIndex, Stats},
+    streams,
 };
 
 /// Counted as over when it is dropped.
@@ -57,6 +58,7 @@ impl UnderWay {
         if self.in_flight.is_multiplexed() && !self.offers {
             self.offers = true;
             self.in_flight.offers();
+            streams::wait(true);
         }
     }
 
@@ -65,6 +67,7 @@ impl UnderWay {
         if self.offers {
             self.offers = false;
             self.in_flight.offers_no_more();
+            streams::wait(false);
         }
     }
 

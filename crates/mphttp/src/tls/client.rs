@@ -233,7 +233,9 @@ impl fmt::Display for TlsProblem {
             }
             Self::NotYetValid => f.write_str("the certificate is not valid yet; check this host's clock"),
             Self::Revoked => f.write_str("the certificate was revoked; get a new one"),
-            Self::Certificate(fault) => write!(f, "the certificate can't be used: {fault}"),
+            Self::Certificate(fault) => {
+                write!(f, "the certificate can't be used: {fault}; tell whoever runs the server")
+            }
             Self::NotTls => f.write_str("the peer does not speak TLS there; try http:// or another port"),
             Self::Handshake(fault) => write!(f, "{fault}; check that the server speaks TLS 1.2 or 1.3 there"),
         }

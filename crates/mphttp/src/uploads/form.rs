@@ -183,7 +183,7 @@ async fn skip(mut field: Field<'static>, ahead: &AtomicUsize, most: usize) -> Re
 
 /// Where a file goes, below the form's folder. Browsers give a folder's files with their way into it, `folder/name`.
 /// Nothing is bent into shape: what was sent under one name must not appear under another.
-fn check(name: &str) -> Result<PathBuf, Refusal> {
+pub(super) fn check(name: &str) -> Result<PathBuf, Refusal> {
     let wrong = |text| Err(Refusal::bad(text));
     if name.contains(|c: char| c.is_control() || c == '\\') {
         return wrong("A name may hold no control characters and no backslashes.");
@@ -205,7 +205,7 @@ fn check(name: &str) -> Result<PathBuf, Refusal> {
 /// Whether another site's page had a browser send this: by `Sec-Fetch-Site`, which no page can forge, or, where browsers
 /// leave that away (plain HTTP to other hosts than this one), by `Origin` (RFC 6454 section 7; the Fetch standard has it
 /// with every POST). What has neither comes from no browser.
-fn is_from_elsewhere(headers: &HeaderMap, uri: &Uri) -> bool {
+pub(super) fn is_from_elsewhere(headers: &HeaderMap, uri: &Uri) -> bool {
     if let Some(site) = headers.get("sec-fetch-site") {
         return site != "same-origin" && site != "none";
     }

@@ -18,6 +18,8 @@
 //! ```
 
 mod form;
+#[cfg(any(test, feature = "_fuzzing"))]
+pub(crate) mod fuzzing;
 mod id;
 mod locks;
 mod metadata;

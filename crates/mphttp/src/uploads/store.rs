@@ -50,6 +50,12 @@ pub(super) struct Info {
     pub(super) finished: bool,
 }
 
+impl Info {
+    pub(super) fn parse(json: &[u8]) -> io::Result<Self> {
+        serde_json::from_slice(json).map_err(io::Error::other)
+    }
+}
+
 /// What is at a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Found {
@@ -222,7 +228,7 @@ impl Store {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error.into()),
         };
-        let info: Info = serde_json::from_slice(&text).map_err(io::Error::other)?;
+        let info = Info::parse(&text)?;
         if info.finished {
             let offset = info.length;
             return Ok(Some((info, offset)));

@@ -261,7 +261,7 @@ async fn find(uploads: &Uploads, id: Id) -> Result<(Info, u64), Refusal> {
 }
 
 /// The checks of a chunk's head.
-fn check_chunk(headers: &HeaderMap) -> Result<Option<(Checksum, Vec<u8>)>, Refusal> {
+pub(super) fn check_chunk(headers: &HeaderMap) -> Result<Option<(Checksum, Vec<u8>)>, Refusal> {
     if headers.get(header::CONTENT_TYPE).is_none_or(|value| value != CHUNK_TYPE) {
         let text = "The content type of a chunk is application/offset+octet-stream.";
         return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, text));
@@ -276,7 +276,7 @@ fn check_chunk(headers: &HeaderMap) -> Result<Option<(Checksum, Vec<u8>)>, Refus
 }
 
 /// A header of decimal digits.
-fn number(headers: &HeaderMap, name: &HeaderName) -> Result<Option<u64>, Refusal> {
+pub(super) fn number(headers: &HeaderMap, name: &HeaderName) -> Result<Option<u64>, Refusal> {
     let Some(value) = headers.get(name) else { return Ok(None) };
     let text = value.to_str().ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
     match text.and_then(|text| text.parse().ok()) {

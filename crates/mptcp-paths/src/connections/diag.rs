@@ -15,7 +15,7 @@ use netlink_packet_core::{
 use super::{SubflowFlags, SubflowInfo};
 
 /// `SOCK_DIAG_BY_FAMILY`, requests and answers alike.
-const SOCK_DIAG_BY_FAMILY: u16 = 20;
+pub(super) const SOCK_DIAG_BY_FAMILY: u16 = 20;
 
 pub(super) const AF_INET: u8 = 2;
 pub(super) const AF_INET6: u8 = 10;
@@ -29,7 +29,7 @@ const NO_PROTOCOL: u8 = 253;
 /// `struct inet_diag_req_v2`.
 const REQUEST: usize = 56;
 /// `struct inet_diag_msg`.
-const ANSWER: usize = 72;
+pub(super) const ANSWER: usize = 72;
 
 const REQ_PROTOCOL: u16 = 3;
 

@@ -18,6 +18,9 @@
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod diag;
+#[cfg(any(test, feature = "_fuzzing"))]
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(crate) mod fuzzing;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod processes;
 #[cfg(any(target_os = "linux", target_os = "android"))]

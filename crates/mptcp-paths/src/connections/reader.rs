@@ -31,9 +31,7 @@ impl Reader {
     pub fn open() -> Result<Self, Error> {
         match Netlink::open(NETLINK_SOCK_DIAG) {
             Ok(netlink) => Ok(Reader { netlink }),
-            Err(netlink::Error::Socket(error)) if error.kind() == io::ErrorKind::Unsupported => {
-                Err(Error::NoDiag)
-            }
+            Err(error) if error.is_no_protocol() => Err(Error::NoDiag),
             Err(error) => Err(explain(error)),
         }
     }

@@ -175,7 +175,7 @@ fn listeners() -> Vec<SocketAddr> {
     found
 }
 
-fn listener(line: &str) -> Option<SocketAddr> {
+pub(crate) fn listener(line: &str) -> Option<SocketAddr> {
     const LISTEN: &str = "0A";
     let mut words = line.split_ascii_whitespace();
     let (local, state) = (words.nth(1)?, words.nth(1)?);

@@ -55,9 +55,12 @@ pub(super) fn able(facts: &Facts) -> Option<Finding> {
         ),
         SocketAnswer::TooOld => broken(
             Code::NoMptcp,
-            "this kernel is older than Linux 5.6, the first with MPTCP",
+            "this kernel is older than Linux 5.6, the first with MPTCP, or not Linux's own (gVisor)",
             WHY,
-            Remedy::at(Place::Here, "use a newer kernel, 6.1 or newer by preference"),
+            Remedy::at(
+                Place::Here,
+                "use a newer kernel, 6.1 or newer by preference, and no sandbox that plays one",
+            ),
         ),
         SocketAnswer::NotBuilt => broken(
             Code::NoMptcp,

@@ -35,6 +35,9 @@ mod trial_tests;
 
 pub use facts::{Counters, Facts, Outcome, PathShare, Probe, Role, SocketAnswer, Trial, Unseen};
 pub use finding::{Certainty, Code, Finding, Severity};
+#[cfg(any(test, feature = "_fuzzing"))]
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(crate) use gather::listener;
 pub use remedy::{Action, Halfway, Place, Remedy};
 
 /// Whether MPTCP works, all findings together.

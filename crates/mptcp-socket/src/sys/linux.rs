@@ -6,7 +6,7 @@
 
 use std::{
     fs, io, mem,
-    net::{Ipv4Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     os::fd::{AsFd, AsRawFd},
     ptr,
     time::Duration,
@@ -43,6 +43,13 @@ struct FullInfo {
     tcp_info: u64,
     mptcp_info: [u8; decode::MPTCP_INFO_SIZE],
 }
+
+// The same for programs of 32 bits and of 64: `__aligned_u64` in the header.
+const _: () = assert!(
+    mem::offset_of!(FullInfo, subflow_info) == 24
+        && mem::offset_of!(FullInfo, tcp_info) == 32
+        && mem::offset_of!(FullInfo, mptcp_info) == 40
+);
 
 pub(crate) fn reason_for_socket_errno(error: &io::Error) -> Option<Reason> {
     match error.raw_os_error()? {
@@ -147,13 +154,13 @@ pub(crate) fn speaks_mptcp(socket: &impl AsFd) -> io::Result<Option<bool>> {
     // A kernel from before TCP_IS_MPTCP, but perhaps with MPTCP_INFO (5.16): it refuses that after a fallback.
     match mptcp_info(socket) {
         Ok(_) => Ok(Some(true)),
-        // TCP_INFO on an MPTCP socket works only once the socket fell back, on kernels that have MPTCP_INFO; on
-        // those that don't, nothing can be told apart.
-        Err(error) if is_no(&error) => {
-            let mut info = [0; decode::TCP_INFO_SIZE];
-            let tcp = option(socket, libc::IPPROTO_TCP, libc::TCP_INFO, &mut info);
-            Ok(tcp.is_ok().then_some(false))
-        }
+        // Or there is no MPTCP_INFO. MPTCP's own code never knew TCP_SYNCNT; after a fallback all options are the TCP socket's.
+        // Not TCP_INFO, which is answered for the first subflow (mptcp_getsockopt_sol_tcp() of 5.15).
+        Err(error) if is_no(&error) => match option(socket, libc::IPPROTO_TCP, libc::TCP_SYNCNT, &mut flag) {
+            Ok(_) => Ok(Some(false)),
+            Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => Ok(Some(true)),
+            Err(_) => Ok(None),
+        },
         Err(error) => Err(error),
     }
 }
@@ -171,10 +178,17 @@ pub(crate) fn host_blackholed() -> bool {
 }
 
 fn loopback_speaks_mptcp() -> io::Result<Option<bool>> {
-    let (listener, _) = stream_socket(Domain::IPV4, Protocol::Mptcp, Blocking::Yes)?;
-    listener.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
-    listener.listen(1)?;
-    let (client, _) = stream_socket(Domain::IPV4, Protocol::Mptcp, Blocking::No)?;
+    // Not every host has IPv4.
+    let families = [(Domain::IPV4, Ipv4Addr::LOCALHOST.into()), (Domain::IPV6, Ipv6Addr::LOCALHOST.into())];
+    let listen = |(domain, address): (Domain, IpAddr)| -> io::Result<_> {
+        let (listener, _) = stream_socket(domain, Protocol::Mptcp, Blocking::Yes)?;
+        listener.bind(&SocketAddr::from((address, 0)).into())?;
+        listener.listen(1)?;
+        Ok((domain, listener))
+    };
+    let [first, second] = families;
+    let (domain, listener) = listen(first).or_else(|_| listen(second))?;
+    let (client, _) = stream_socket(domain, Protocol::Mptcp, Blocking::No)?;
     // A handshake over loopback ends within the call; if not, there is no answer to be had here.
     match client.connect(&listener.local_addr()?) {
         Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => return Err(error),

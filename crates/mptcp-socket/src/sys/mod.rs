@@ -18,6 +18,8 @@ mod inherited;
 mod interfaces;
 mod slot;
 
+use crate::sync;
+
 /// What has a socket to ask: everything on Unix that has a descriptor, on Windows what has a socket.
 #[cfg(unix)]
 pub(crate) use std::os::fd::{AsFd, BorrowedFd};

@@ -1,13 +1,12 @@
 //! A borrowed look at a descriptor that somebody else owns and may close, and waiting for descriptors.
 #![allow(unsafe_code, reason = "a descriptor is shared with watchers that must not keep it open; poll(2)")]
 
-use std::{
-    io,
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use std::{io, time::Duration};
 
-use super::{AsFd, BorrowedFd, OwnedSocket, RawSocket};
+use super::{
+    AsFd, BorrowedFd, OwnedSocket, RawSocket,
+    sync::{Mutex, PoisonError},
+};
 
 #[cfg(unix)]
 fn raw(fd: &impl AsFd) -> RawSocket {

@@ -15,6 +15,7 @@ use std::{
     net::TcpStream,
     os::fd::OwnedFd,
     panic::catch_unwind,
+    path::Path,
     process::{Child, Command, ExitCode, Stdio},
     thread,
     time::Duration,
@@ -50,10 +51,11 @@ fn main() -> ExitCode {
         ("ureq asks", || asks(program!("ureq_client"))),
         ("reqwest's types ask through our connector", || asks(program!("reqwest_client"))),
         ("reqwest asks through a proxy in its own process", || asks(program!("reqwest_proxy"))),
+        ("mphttp's own client downloads and uploads, and the server tells of it", own),
         ("tonic calls and is called", tonic),
         ("WebSockets of tokio-tungstenite", websockets),
         ("rustls alone, both ends", rustls),
-        ("the documentation shows these programs", docs::shows_the_programs),
+        ("the guide links these programs", docs::links_the_programs),
     ];
     let tests = tests.into_iter().map(|(name, test)| {
         Trial::test(name, move || catch_unwind(test).map_err(|_| Failed::from("see above")))
@@ -107,8 +109,13 @@ impl Bench {
 
     /// What a client program prints.
     fn run(&self, program: &str, protocol: &str, arguments: &[&str]) -> String {
+        self.run_in(Path::new("."), program, protocol, arguments)
+    }
+
+    fn run_in(&self, folder: &Path, program: &str, protocol: &str, arguments: &[&str]) -> String {
         let mut command = Command::new(program);
         command
+            .current_dir(folder)
             .args(arguments)
             .env("MPHTTP_PROTOCOL", protocol)
             .stdout(Stdio::piped())
@@ -186,6 +193,27 @@ fn asks(program: &str) {
     let url = format!("http://{}/", bench.address);
     assert!(bench.run(program, "mptcp-only", &[&url]).contains("server: MPTCP"));
     assert!(bench.run(program, "tcp", &[&url]).contains("server: TCP"));
+}
+
+fn own() {
+    let bench = Bench::new();
+    let folder = tempfile::tempdir().unwrap();
+    let _server = bench.start(program!("observed_server"), &[folder.path().to_str().unwrap()]);
+    for protocol in ["mptcp-only", "tcp"] {
+        let home = tempfile::tempdir().unwrap();
+        // What is downloaded is in the way of nothing, and what is uploaded is what came.
+        let url = format!("http://{}/metrics", bench.address);
+        let told = bench.run_in(home.path(), program!("download"), protocol, &[&url]);
+        let spoken = if protocol == "tcp" { "we say: TCP" } else { "we say: MPTCP" };
+        assert!(told.contains(spoken) && told.contains(" bytes, "), "{told}");
+        let came = fs::read_to_string(home.path().join("big.iso")).unwrap();
+        assert!(came.contains("mphttp_connections_total{protocol="), "{came}");
+        let url = format!("http://{}/", bench.address);
+        let told = bench.run_in(home.path(), program!("upload"), protocol, &[&url]);
+        assert!(told.contains("0 interruptions"), "{told}");
+        assert_eq!(fs::read_to_string(folder.path().join("big.iso")).unwrap(), came);
+        fs::remove_file(folder.path().join("big.iso")).unwrap();
+    }
 }
 
 fn tonic() {

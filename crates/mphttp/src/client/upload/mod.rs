@@ -14,7 +14,7 @@ mod answers;
 mod patience;
 mod run;
 mod source;
-mod state;
+pub(super) mod state;
 
 use std::{
     fmt, io,

@@ -33,9 +33,13 @@ fn modified(source: &Source) -> u64 {
 
 /// The upload to go on with, if it is of the same file to the same place, and whether its server checks SHA-256.
 pub(super) fn load(path: &Path, target: &Url, source: &Source) -> Option<(Url, bool)> {
-    let state: State = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
-    let same =
-        state.target == target.as_str() && state.size == source.size && state.modified == modified(source);
+    parse(&std::fs::read(path).ok()?, target, source.size, modified(source))
+}
+
+/// The same of the file's content.
+pub(in super::super) fn parse(json: &[u8], target: &Url, size: u64, modified: u64) -> Option<(Url, bool)> {
+    let state: State = serde_json::from_slice(json).ok()?;
+    let same = state.target == target.as_str() && state.size == size && state.modified == modified;
     if !same {
         tracing::info!("the upload that was left unfinished was of another file, or to another place");
         return None;

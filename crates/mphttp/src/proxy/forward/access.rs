@@ -106,7 +106,7 @@ impl Token {
     }
 
     /// Whether `Proxy-Authorization` holds it: `Bearer TOKEN`, or `Basic` with it as the password of any user.
-    fn is_in(&self, headers: &HeaderMap) -> bool {
+    pub(in crate::proxy) fn is_in(&self, headers: &HeaderMap) -> bool {
         let Some(value) = headers.get(PROXY_AUTHORIZATION).and_then(|value| value.to_str().ok()) else {
             return false;
         };

@@ -2,7 +2,7 @@
 
 use http::{
     HeaderValue, Response, StatusCode,
-    header::{ALLOW, CONTENT_TYPE, PROXY_AUTHENTICATE},
+    header::{ALLOW, CONNECTION, CONTENT_TYPE, PROXY_AUTHENTICATE},
 };
 
 use crate::{Body, Error};
@@ -17,7 +17,7 @@ pub(super) const BAD_TARGET: &str = "The target of this request can't be read: i
 pub(super) const BAD_CONNECT: &str = "CONNECT needs a host and a port: CONNECT example.com:443.\n";
 pub(super) const NO_TRACE: &str = "This proxy does not pass on TRACE.\n";
 pub(super) const LAST_HOP: &str = "The request was to go no further than this proxy.\n";
-pub(super) const CODED: &str = "This proxy knows no transfer coding but chunked.\n";
+const BROKE_OFF: &str = "The request's body broke off.\n";
 pub(super) const CODED_ANSWER: &str =
     "The server answered in a transfer coding beside chunked, which this proxy does not know.\n";
 pub(super) const UPGRADED: &str = "The server changed to another protocol, which nobody had asked for.\n";
@@ -43,6 +43,13 @@ pub(super) fn text(status: StatusCode, text: impl Into<Body>) -> Response<Body> 
         headers.append(PROXY_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"mphttp\""));
         headers.append(PROXY_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"mphttp\""));
     }
+    response
+}
+
+/// The client's body broke off. What follows on its connection may be anything.
+pub(super) fn broken_request() -> Response<Body> {
+    let mut response = text(StatusCode::BAD_REQUEST, BROKE_OFF);
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     response
 }
 

@@ -1,38 +1,20 @@
 //! What a forward proxy takes out of messages that it passes on (RFC 9110 section 7.6).
 
-use http::{
-    HeaderMap, HeaderValue,
-    header::{CONTENT_LENGTH, COOKIE, TRAILER, TRANSFER_ENCODING},
-};
+use http::{HeaderMap, header::TRAILER};
 
 use super::super::headers;
 
-/// Takes out the headers that are for one connection only: the known ones, and those that `Connection` names. A length
-/// beside a transfer coding goes too, for it isn't true (RFC 9112 section 6.3), and the names of trailers, which are not
-/// passed on.
+/// Takes out the headers that are for one connection only: the known ones, and those that `Connection` names; and the names of
+/// trailers, which are not passed on.
 pub(super) fn strip(headers: &mut HeaderMap) {
-    if headers.contains_key(TRANSFER_ENCODING) {
-        headers.remove(CONTENT_LENGTH);
-    }
     headers.remove(TRAILER);
     headers::strip_hop_by_hop(headers);
-}
-
-/// Joins the pieces into which HTTP/2 may cut `Cookie`; HTTP/1.1 has one (RFC 9113 section 8.2.3).
-pub(super) fn join_cookies(headers: &mut HeaderMap) {
-    let pieces: Vec<&[u8]> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
-    if pieces.len() < 2 {
-        return;
-    }
-    if let Ok(whole) = HeaderValue::from_bytes(&pieces.join(&b"; "[..])) {
-        headers.insert(COOKIE, whole);
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::HeaderName;
+    use http::{HeaderName, HeaderValue};
 
     #[test]
     fn what_is_for_one_connection_stays_there() {
@@ -56,25 +38,5 @@ mod tests {
         strip(&mut headers);
         let left: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
         assert_eq!(left, ["accept"]);
-    }
-
-    #[test]
-    fn a_length_counts_only_without_a_transfer_coding() {
-        let mut headers = HeaderMap::new();
-        headers.insert(CONTENT_LENGTH, HeaderValue::from_static("5"));
-        strip(&mut headers);
-        assert_eq!(headers.len(), 1);
-        headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
-        strip(&mut headers);
-        assert!(headers.is_empty(), "{headers:?}");
-    }
-
-    #[test]
-    fn cookies_are_joined() {
-        let mut headers = HeaderMap::new();
-        headers.append(COOKIE, HeaderValue::from_static("a=1"));
-        headers.append(COOKIE, HeaderValue::from_static("b=2"));
-        join_cookies(&mut headers);
-        assert_eq!(headers.get_all(COOKIE).iter().collect::<Vec<_>>(), ["a=1; b=2"]);
     }
 }

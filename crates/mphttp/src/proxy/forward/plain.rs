@@ -25,7 +25,8 @@ use tower_service::Service;
 
 use super::{
     super::{
-        headers::{is_coded, is_last_hop, via},
+        body::FailsLate,
+        headers::{chunk_unsized, is_last_hop, join_cookies, via},
         traffic::{Stage, Traffic},
     },
     answers, headers,
@@ -38,7 +39,7 @@ use crate::{
         receive::{Limits, Received},
     },
     connector::{ConnectorStream, host_and_port},
-    server::RequestBody,
+    server::{RequestBody, is_coded},
 };
 
 /// The largest head of a response: hyper's own least, and far above what servers send.
@@ -124,12 +125,18 @@ impl Pools {
         };
         match result {
             Ok(response) => incoming(response, host, idle),
+            Err(error) if of_the_client(&error) => answers::broken_request(),
             Err(error) => match classify::find::<Error>(&error) {
                 Some(ours) => answers::failure(ours),
                 None => answers::failure(&classify::of_request(error, &host, HEAD)),
             },
         }
     }
+}
+
+/// Whether it was the request's own body that failed: nothing that the server could be blamed for.
+fn of_the_client(error: &legacy::Error) -> bool {
+    classify::find::<hyper::Error>(error).is_some_and(hyper::Error::is_user)
 }
 
 /// NTLM and Negotiate log in a connection, not a request (RFC 4559 section 6).
@@ -156,9 +163,6 @@ fn outgoing(request: Request<RequestBody>) -> Outgoing {
     if scheme != Scheme::HTTP {
         return Err(Box::new(answers::text(StatusCode::NOT_IMPLEMENTED, answers::ONLY_HTTP)));
     }
-    if is_coded(&head.headers) {
-        return Err(Box::new(answers::text(StatusCode::NOT_IMPLEMENTED, answers::CODED)));
-    }
     hop_count(&head.method, &mut head.headers)?;
     let bad = || Box::new(answers::text(StatusCode::BAD_REQUEST, answers::BAD_TARGET));
     // User names in URLs are not for servers, and `Host` names the target whatever the client wrote there.
@@ -176,7 +180,7 @@ fn outgoing(request: Request<RequestBody>) -> Outgoing {
         .build()
         .map_err(|_| bad())?;
     headers::strip(&mut head.headers);
-    headers::join_cookies(&mut head.headers);
+    join_cookies(&mut head.headers);
     via(&mut head.headers, head.version);
     head.headers.insert(HOST, host);
     head.version = Version::HTTP_11;
@@ -190,6 +194,7 @@ fn outgoing(request: Request<RequestBody>) -> Outgoing {
         frame
     });
     let body = if empty { Body::empty() } else { Body::new(body) };
+    chunk_unsized(&mut head.headers, &head.method, &body);
     Ok((Request::from_parts(head, body), traffic))
 }
 
@@ -226,7 +231,7 @@ fn incoming(response: Response<Incoming>, host: Arc<str>, idle: Duration) -> Res
     let body = if body.is_end_stream() {
         Body::empty()
     } else {
-        Body::new(Received::new(body, host, Limits { read: Some(idle), total: None }))
+        Body::new(FailsLate::new(Received::new(body, host, Limits { read: Some(idle), total: None })))
     };
     Response::from_parts(head, body)
 }
