@@ -68,7 +68,7 @@ mod tests {
     #[test]
     fn an_answer_that_begins_again_unasked_is_seen_wherever_reads_end() {
         for piece in [7, 1000, 30_000] {
-            let stream = [HEAD, &vec![b'x'; 64_000], HEAD, &vec![b'x'; 100]].concat();
+            let stream = [HEAD, &[b'x'; 64_000], HEAD, &[b'x'; 100]].concat();
             let mut doubt = Doubt::default();
             doubt.sent();
             let verdicts: Vec<_> = stream.chunks(piece).map(|part| doubt.came(part)).collect();
