@@ -21,7 +21,7 @@ use std::{
     time::Duration,
 };
 
-use netlab::{After, BoxKind, LinkSpec, Rate, Segments};
+use netlab::{After, BoxKind, Direction, LinkSpec, Rate, Segments};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use support::{Bench, MEGABYTE, mphttp, seconds};
@@ -41,6 +41,7 @@ fn main() -> ExitCode {
         ("a box that resets MPTCP SYNs costs a round trip", reset),
         ("a box that starts to strip on one of two links", one_link_turns_hostile),
         ("a box that starts to strip on the only link", only_link_turns_hostile),
+        ("a box that strips what the server sends, from its first byte on", server_does_not_notice),
         ("a default route into a dead link costs a fraction of a second", dead_route),
         ("10,000 requests on kept connections and 1,000 on new ones", many_requests),
         ("a proxy gives a plain server's users both links", proxy::a_plain_server_gets_both_links),
@@ -209,6 +210,25 @@ fn only_link_turns_hostile() {
     let (said, code) = get(&[]);
     assert_eq!((code, bench.got() == digest), (Some(0), true));
     assert!(said["failures"].as_u64().unwrap() > 0, "{said}");
+    // What the error advises.
+    bench.get("big", &["--protocol", "tcp"]).json();
+    assert_eq!(bench.got(), digest);
+}
+
+fn server_does_not_notice() {
+    let bench = boxed(BoxKind::StripMptcp { segments: Segments::NotSyns, direction: Some(Direction::BToA) });
+    let digest = bench.file("big", 5 * MEGABYTE);
+    let _serving = bench.serve(&[]);
+    // The kernel delivers the first window twice.
+    let output = bench.get("big", &["--retry-for", "0"]).child.wait_with_output().unwrap();
+    let said: Value = serde_json::from_slice(&output.stdout).unwrap();
+    println!("{said}");
+    assert_eq!(output.status.code(), Some(18), "{said}");
+    assert!(!bench.path("got").exists());
+    // What fits into it is right.
+    let small = bench.file("small", 30_000);
+    bench.get("small", &[]).json();
+    assert_eq!(bench.got(), small);
     // What the error advises.
     bench.get("big", &["--protocol", "tcp"]).json();
     assert_eq!(bench.got(), digest);

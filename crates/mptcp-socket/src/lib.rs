@@ -7,6 +7,7 @@ mod accepting;
 mod axum;
 mod connect;
 pub mod decode;
+mod doubt;
 #[cfg(all(feature = "tokio", unix))]
 mod eager;
 #[cfg(all(feature = "tokio", not(unix)))]

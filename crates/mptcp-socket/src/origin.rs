@@ -72,6 +72,10 @@ impl Origin {
         self.began_as_mptcp
     }
 
+    pub(crate) const fn is_client(&self) -> bool {
+        matches!(self.side, Side::Client)
+    }
+
     pub(crate) fn reason_for_tcp_socket(&self) -> Reason {
         self.no_mptcp.unwrap_or(Reason::TcpSocket)
     }

@@ -10,7 +10,11 @@ use super::{
     sync::{Mutex, PoisonError},
     sys,
 };
-use crate::{Error, Origin, Path, PathState, Spoken, Transport, path_count, spoken};
+use crate::{
+    Error, Origin, Path, PathState, Spoken, Transport,
+    doubt::{Doubt, Peer},
+    path_count, spoken,
+};
 
 /// How often a stream in use is looked at, so that subflows that come and go between questions are not missed.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -37,7 +41,8 @@ impl<S: sealed::Stream> Stream for S {}
 /// second, a system call of some microseconds, for the history of subflows that have gone.
 ///
 /// A connection that falls back to TCP after bytes have been read as MPTCP gives an error ([`Error::FellBack`], of the
-/// kind `InvalidData`) at the next read: from there on the kernel may deliver bytes twice.
+/// kind `InvalidData`) at the next read: from there on the kernel may deliver bytes twice. One that falls back at the first byte
+/// goes on, since both ends notice; if the server of HTTP/1.1 turns out not to have, that is the same error.
 #[derive(Debug)]
 pub struct Watched<S: Stream> {
     // Declared, and so dropped, before the stream: the slot must be empty before the descriptor is closed.
@@ -52,6 +57,8 @@ struct Owner {
     /// When to look again; `None` for a connection that never spoke MPTCP, whose one path needs no history.
     next_look: Option<Instant>,
     integrity: Integrity,
+    /// Of a client's connection that fell back at the first byte: whether its server knows.
+    doubt: Option<Box<Doubt>>,
 }
 
 /// Whether what is read can still be what was sent.
@@ -106,7 +113,7 @@ impl<S: Stream> Watched<S> {
         let integrity = if began { Integrity::Fresh } else { Integrity::Plain };
         // Not at once: most connections are over before there is a history to keep.
         let next_look = began.then(|| Instant::now() + LOOK_EVERY);
-        Self { owner: Owner { shared, next_look, integrity }, stream }
+        Self { owner: Owner { shared, next_look, integrity, doubt: None }, stream }
     }
 
     /// A handle that can be kept and asked at any time.
@@ -153,19 +160,28 @@ impl Owner {
     /// A receiver that sees data without MPTCP's mapping falls back to plain TCP (RFC 8684 section 3.7), but its peer,
     /// which waits for acknowledgements of MPTCP's own, may send bytes again that the receiver then takes for new ones:
     /// Linux 6.18 does, where a box strips all MPTCP options from one moment on.
-    fn received(&mut self) -> io::Result<()> {
+    fn received(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.integrity = match self.integrity {
-            Integrity::Plain => return Ok(()),
+            Integrity::Plain => Integrity::Plain,
             Integrity::Broken => return Err(broken()),
             Integrity::Fresh | Integrity::Running => {
                 match self.shared.slot.with(|fd| sys::speaks_mptcp(&fd)) {
-                    // A box that lets only the handshake pass: both ends notice at the first byte.
-                    Some(Ok(Some(false))) if self.integrity == Integrity::Fresh => Integrity::Plain,
+                    // A box that lets only the handshake pass: both ends notice at the first byte, unless a client's own first
+                    // bytes have passed.
+                    Some(Ok(Some(false))) if self.integrity == Integrity::Fresh => {
+                        self.doubt = self.shared.origin.is_client().then(Box::default);
+                        Integrity::Plain
+                    }
                     Some(Ok(Some(false))) => Integrity::Broken,
                     _ => Integrity::Running,
                 }
             }
         };
+        match self.doubt.as_mut().map(|doubt| doubt.came(bytes)) {
+            None | Some(Peer::Doubtful) => {}
+            Some(Peer::Aware) => self.doubt = None,
+            Some(Peer::Unaware) => self.integrity = Integrity::Broken,
+        }
         if self.integrity == Integrity::Broken {
             tracing::warn!(
                 "a connection fell back to TCP in the middle of data: what follows can't be trusted"
@@ -173,6 +189,14 @@ impl Owner {
             return Err(broken());
         }
         Ok(())
+    }
+
+    /// Called on each write.
+    fn sent(&mut self) {
+        self.touch();
+        if let Some(doubt) = &mut self.doubt {
+            doubt.sent();
+        }
     }
 
     /// Called when the peer has no more to send: its subflows will soon be taken down, with their figures.
@@ -348,7 +372,7 @@ impl<S: Stream + Read> Read for Watched<S> {
         self.owner.touch();
         let read = self.stream.read(buffer)?;
         if read > 0 {
-            self.owner.received()?;
+            self.owner.received(buffer.get(..read).unwrap_or_default())?;
         } else if !buffer.is_empty() {
             self.owner.ended();
         }
@@ -358,8 +382,13 @@ impl<S: Stream + Read> Read for Watched<S> {
     fn read_vectored(&mut self, buffers: &mut [io::IoSliceMut<'_>]) -> io::Result<usize> {
         self.owner.touch();
         let read = self.stream.read_vectored(buffers)?;
-        if read > 0 {
-            self.owner.received()?;
+        let mut left = read;
+        for buffer in buffers {
+            let part = buffer.get(..left.min(buffer.len())).unwrap_or_default();
+            if !part.is_empty() {
+                self.owner.received(part)?;
+            }
+            left -= part.len();
         }
         Ok(read)
     }
@@ -367,12 +396,12 @@ impl<S: Stream + Read> Read for Watched<S> {
 
 impl<S: Stream + Write> Write for Watched<S> {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        self.owner.touch();
+        self.owner.sent();
         self.stream.write(buffer)
     }
 
     fn write_vectored(&mut self, buffers: &[io::IoSlice<'_>]) -> io::Result<usize> {
-        self.owner.touch();
+        self.owner.sent();
         self.stream.write_vectored(buffers)
     }
 
@@ -430,7 +459,8 @@ mod aio {
             let poll = Pin::new(&mut self.stream).poll_read(context, buffer);
             if matches!(poll, Poll::Ready(Ok(()))) {
                 if buffer.filled().len() > before {
-                    if let Err(error) = self.owner.received() {
+                    if let Err(error) = self.owner.received(buffer.filled().get(before..).unwrap_or_default())
+                    {
                         return Poll::Ready(Err(error));
                     }
                 } else if buffer.remaining() > 0 {
@@ -447,7 +477,7 @@ mod aio {
             context: &mut Context<'_>,
             buffer: &[u8],
         ) -> Poll<io::Result<usize>> {
-            self.owner.touch();
+            self.owner.sent();
             Pin::new(&mut self.stream).poll_write(context, buffer)
         }
 
@@ -456,7 +486,7 @@ mod aio {
             context: &mut Context<'_>,
             buffers: &[io::IoSlice<'_>],
         ) -> Poll<io::Result<usize>> {
-            self.owner.touch();
+            self.owner.sent();
             Pin::new(&mut self.stream).poll_write_vectored(context, buffers)
         }
 

@@ -202,7 +202,9 @@ fn check(wanted: &[u8], got: &[u8]) -> Result<u64, Failure> {
     let place = wanted.windows(begin.len().max(1)).position(|bytes| bytes == begin);
     let end = wanted.windows(16).position(|bytes| got.len() >= 16 && bytes == &got[got.len() - 16..]);
     let right_again = wrong.iter().zip(&wanted[same..]).position(|(one, other)| one == other);
-    Err(Failure::Wrong(format!(
+    let twice = place.is_some_and(|place| place < same) && begin.len() == 16;
+    let kind = if twice { Failure::Twice } else { Failure::Wrong };
+    Err(kind(format!(
         "{} bytes of {}, wrong from {same} on, where those of {place:?} are ({:?}); the last 16 are those of {end:?}; a byte is \
          right again {right_again:?} later",
         got.len(),
