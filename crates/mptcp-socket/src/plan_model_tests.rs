@@ -228,6 +228,9 @@ impl Driver {
                 Step::Wait(until) => {
                     prop_assert!(self.running().next().is_some(), "waits for nothing");
                     prop_assert!(until.is_none_or(|until| until > self.now), "waits for the past");
+                    let begun = self.tried.values().map(|tried| tried.place + 1).max().unwrap_or(0);
+                    let more = begun < self.places.len() && self.held.is_none();
+                    prop_assert!(!more || !self.failed_since, "a failure lets the next address wait");
                     let event = self.running().filter_map(|(_, tried)| tried.ends()).min();
                     let Some(wake) = event.into_iter().chain(until).min() else {
                         // Nobody answers, and nobody set a limit: the kernel would give up one day.

@@ -13,9 +13,9 @@ use super::{
 };
 
 const LANES: usize = 4;
-const WINDOW: u64 = 4096;
+const WINDOW: u64 = 2048;
 /// The most that a connection brings at a time.
-const PIECE: usize = 1000;
+const PIECE: usize = 500;
 
 /// The byte at a place: its neighbours are others, and so is what is a piece away.
 const fn byte_at(place: u64) -> u8 {
@@ -45,6 +45,8 @@ enum Event {
     Shorten(LaneId, u64),
     /// The reader takes a piece.
     Read,
+    /// The disk takes nothing, or does again.
+    Disk(bool),
     /// The length is told, where it was not known.
     Length,
     /// The process is killed, and another goes on with what was stored.
@@ -62,7 +64,8 @@ fn event() -> impl Strategy<Value = Event> {
         2 => (lane(), prop::option::of(0..6u8)).prop_map(|(lane, stalled)| Event::Stall(lane, stalled)),
         1 => lane().prop_map(Event::Spoil),
         1 => (lane(), 0..5000u64).prop_map(|(lane, ahead)| Event::Shorten(lane, ahead)),
-        8 => Just(Event::Read),
+        4 => Just(Event::Read),
+        2 => any::<bool>().prop_map(Event::Disk),
         1 => Just(Event::Length),
         1 => Just(Event::Restart),
     ]
@@ -70,8 +73,8 @@ fn event() -> impl Strategy<Value = Event> {
 
 /// Where the bytes go.
 enum Sink {
-    /// Byte by byte, what is there.
-    File(Vec<Option<u8>>),
+    /// Byte by byte, what is there, and whether it takes more now.
+    File(Vec<Option<u8>>, bool),
     Reader {
         assembly: Assembly,
         got: u64,
@@ -109,7 +112,7 @@ impl World {
         let sink = if sequential {
             Sink::Reader { assembly: Assembly::new(WINDOW), got: 0 }
         } else {
-            Sink::File(vec![None; usize::try_from(length).unwrap_or(0)])
+            Sink::File(vec![None; usize::try_from(length).unwrap_or(0)], true)
         };
         let mut plan = Plan::new(if known { length } else { u64::MAX }, order, Ranges::default());
         let lease = plan.lease_all_from(0, 0);
@@ -227,6 +230,7 @@ impl World {
                 self.settle(lane)?;
             }
             Event::Read => self.read()?,
+            Event::Disk(takes) => self.disk(takes)?,
             Event::Length if !self.is_known() => self.plan.set_total(self.length),
             Event::Restart => self.restart(),
             Event::Length => {}
@@ -242,7 +246,7 @@ impl World {
 
     /// As the engine: only a file can be gone back to.
     fn spoil(&mut self, lane: LaneId) {
-        let Sink::File(bytes) = &mut self.sink else { return };
+        let Sink::File(bytes, _) = &mut self.sink else { return };
         let Some(fetch) = self.fetches[lane].take_if(|fetch| fetch.waits.is_none()) else { return };
         let end = self.plan.lease(fetch.lease).map_or(fetch.start, |lease| lease.pos);
         for place in fetch.start..end {
@@ -260,6 +264,18 @@ impl World {
             *got += piece.len() as u64;
         }
         self.plan.set_read(assembly.next());
+        self.go_on()
+    }
+
+    fn disk(&mut self, takes: bool) -> Checked {
+        if let Sink::File(_, now) = &mut self.sink {
+            *now = takes;
+        }
+        self.go_on()
+    }
+
+    /// What waits is put, as far as there is room now.
+    fn go_on(&mut self) -> Checked {
         for lane in 0..LANES {
             if self.fetches[lane].as_ref().is_some_and(|fetch| fetch.waits.is_some()) {
                 self.settle(lane)?;
@@ -269,7 +285,7 @@ impl World {
     }
 
     fn restart(&mut self) {
-        if let (true, Sink::File(_)) = (self.is_known(), &self.sink) {
+        if let (true, Sink::File(..)) = (self.is_known(), &self.sink) {
             for lane in 0..LANES {
                 self.end(lane);
             }
@@ -300,7 +316,7 @@ impl World {
             &self.plan
         );
         match &self.sink {
-            Sink::File(bytes) => {
+            Sink::File(bytes, _) => {
                 for range in received.iter() {
                     for place in range {
                         prop_assert_eq!(bytes[place as usize], Some(byte_at(place)), "byte {}", place);
@@ -328,6 +344,7 @@ impl World {
     fn finish(&mut self) -> Checked {
         self.stalled = [Some(9.0); LANES];
         self.stalled[1] = None;
+        self.disk(true)?;
         let mut requests = 0;
         let most = 4 * (self.length / (WINDOW / 8) + 50);
         for _ in 0..20_000 {
@@ -371,7 +388,7 @@ impl World {
                 break;
             }
         }
-        if let Sink::File(bytes) = &self.sink {
+        if let Sink::File(bytes, _) = &self.sink {
             prop_assert!(bytes.iter().all(Option::is_some));
         }
         Ok(())
@@ -381,7 +398,8 @@ impl World {
 /// Whether there was room.
 fn put(sink: &mut Sink, offset: u64, piece: &Bytes) -> bool {
     match sink {
-        Sink::File(bytes) => {
+        Sink::File(_, false) => false,
+        Sink::File(bytes, true) => {
             for (place, byte) in bytes.iter_mut().skip(offset as usize).zip(piece) {
                 *place = Some(*byte);
             }
