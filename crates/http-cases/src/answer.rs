@@ -25,7 +25,6 @@ pub struct Answer {
 }
 
 /// Every case.
-#[must_use]
 pub fn cases() -> impl Iterator<Item = &'static Answer> {
     [bodies::CASES, heads::CASES].into_iter().flatten()
 }

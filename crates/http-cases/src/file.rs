@@ -32,7 +32,6 @@ pub const WRITTEN: u64 = 784_111_777;
 pub const DATE: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
 
 /// Every case.
-#[must_use]
 pub fn cases() -> impl Iterator<Item = &'static File> {
     [conditions::CASES, ranges::CASES].into_iter().flatten()
 }

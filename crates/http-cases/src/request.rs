@@ -57,7 +57,6 @@ pub enum Then {
 pub const REFUSED: Expect = closed(&["400"], &[]);
 
 /// Every case.
-#[must_use]
 pub fn cases() -> impl Iterator<Item = &'static Request> {
     let tables = [
         lengths::CASES,
