@@ -273,12 +273,11 @@ fn options_take_the_check_and_the_listing_away() {
 fn a_client_cannot_forge_lines_of_the_log() {
     let server = serve(&["--access-log", "combined"]);
     let agent = "a\" 200\tb\u{9b}[2J";
-    let request = format!(
-        "GET /%0a?\u{9b}x HTTP/1.1\r\nHost: test\r\nUser-Agent: {agent}\r\nConnection: close\r\n\r\n"
-    );
+    let request =
+        format!("GET /%0a?x HTTP/1.1\r\nHost: test\r\nUser-Agent: {agent}\r\nConnection: close\r\n\r\n");
     ask(server.address(), Protocol::TCP, &request);
     let line = server.line();
-    assert!(line.contains("/%0a?\\xc2\\x9bx HTTP/1.1\" 404"), "{line}");
+    assert!(line.contains("/%0a?x HTTP/1.1\" 404"), "{line}");
     assert!(line.contains("\"a\\\" 200\\tb\\xc2\\x9b[2J\""), "{line}");
 }
 
