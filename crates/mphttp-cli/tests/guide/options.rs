@@ -29,7 +29,7 @@ const VERBS: &[&str] = &[
     "top",
 ];
 /// Options of other programs that pages name without the program.
-const OTHERS: &[&str] = &["--features"];
+const OTHERS: &[&str] = &["--features", "--locked"];
 
 /// The long options in a text.
 fn options(text: &str) -> BTreeSet<String> {
