@@ -8,6 +8,10 @@ use std::{
 };
 
 use netlab::systems::{ALL, System};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use serde_json::Value;
 
 use crate::{
@@ -72,13 +76,16 @@ fn serve() {
     let digest = bench.file("small", MEGABYTE / 10);
     for system in ALL {
         println!("== {}", system.name);
-        let serving = system.run(|| bench.serve(&[])).unwrap();
+        let mut serving = system.run(|| bench.serve(&[])).unwrap();
         let is_on = serving.told.iter().any(|line| line.starts_with("MPTCP is on"));
         assert_eq!(is_on, system.expected.why_tcp.is_none(), "{:?}", serving.told);
         // A client with this kernel.
         let got = bench.get("small", &[]).json();
         assert_eq!(bench.got(), digest);
         assert_spoken(&got, system.expected.why_tcp.map(|_| "peer-or-path"), system);
+        // Ended so, it has written its log.
+        kill(Pid::from_raw(serving.child.id().try_into().unwrap()), Signal::SIGTERM).unwrap();
+        serving.child.wait().unwrap();
         let log = serving.stop().join("\n");
         println!("{log}");
         let word = system.expected.why_tcp.unwrap_or("mptcp");

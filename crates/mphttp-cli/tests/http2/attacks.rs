@@ -27,16 +27,10 @@ const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: clos
 
 pub fn run(attack: &'static Attack) -> Result<(), String> {
     let folder = tempfile::tempdir().unwrap();
-    // The allocator asks for huge pages, and of what the kernel makes 2 MiB of, a thread may have used a kilobyte.
-    let program = || {
-        let mut command = mphttp();
-        command.env("MIMALLOC_ALLOW_THP", "0");
-        command
-    };
     let behind = Behind::start();
     let server = if attack.proxy {
         let to = format!("http://{}", behind.address);
-        let mut command = program();
+        let mut command = mphttp();
         command.args(["proxy", "--listen", "127.0.0.1:0", "--to", &to]);
         if attack.hasty {
             command.args(["--idle-timeout", "1"]);
@@ -46,7 +40,7 @@ pub fn run(attack: &'static Attack) -> Result<(), String> {
         fs::write(folder.path().join("index.html"), "hello").unwrap();
         fs::write(folder.path().join("large"), vec![b'a'; LARGE_BYTES]).unwrap();
         let place = ["--bind", "127.0.0.1", "--port", "0"];
-        Running::start(program().arg("serve").arg(folder.path()).args(place))
+        Running::start(mphttp().arg("serve").arg(folder.path()).args(place))
     };
     let address = server.address();
     Wire::others(address)?;
