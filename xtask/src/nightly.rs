@@ -42,7 +42,7 @@ fn check(components: &[Component]) -> Result<()> {
 const INTERPRETED: &[(&str, &[&str])] = &[
     ("mptcp-socket", &["decode::", "plan::", "memory::", "protocol::", "reason::"]),
     ("mptcp-paths", &["connections::diag::", "message::", "prefix::", "auto::"]),
-    ("netlab", &["frame::"]),
+    ("mphttp-netlab", &["frame::"]),
 ];
 
 /// Interprets tests with Miri, which sees undefined behaviour and arithmetic that overflows.
