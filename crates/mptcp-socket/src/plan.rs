@@ -118,6 +118,8 @@ pub enum Verdict {
     Take,
     /// Keep it open, and ask for the next step.
     Hold,
+    /// Close it, and ask for the next step: one is kept open already, and no better one than this.
+    Close,
 }
 
 /// What a finished plan has learnt of the way to the target that connected.
@@ -251,6 +253,10 @@ impl Plan {
             self.attempts.iter().any(|a| a.running() && a.target == target && a.kind == Kind::Wanted);
         if kind == Kind::Wanted || target.approach != Approach::Race || !better {
             return Verdict::Take;
+        }
+        // One of another address, whose grace must not begin anew.
+        if self.held.is_some() {
+            return Verdict::Close;
         }
         // The MPTCP SYN left just before the TCP one: its answer is late by no more than the path's jitter.
         let grace = (took / 4 + Duration::from_millis(10)).min(self.timing.grace);

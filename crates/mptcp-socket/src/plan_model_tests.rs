@@ -185,6 +185,12 @@ impl Driver {
                         prop_assert!(tried.kind == Kind::PlainTcp, "what was wanted is kept back");
                         self.held = Some(id);
                     }
+                    Verdict::Close => {
+                        prop_assert!(
+                            self.held.is_some() && tried.kind == Kind::PlainTcp,
+                            "closes what it needs"
+                        );
+                    }
                 },
                 Fate::Resets(_) => self.plan.failed(id, self.now, Failure::Reset),
                 _ => self.plan.failed(id, self.now, Failure::Other),

@@ -88,6 +88,20 @@ fn the_grace_is_bounded() {
 }
 
 #[test]
+fn an_address_that_answers_within_anothers_grace_does_not_lengthen_it() {
+    let mut plan = plan(&[v6(1), v4(1)], Approach::Race);
+    let starts = [(0, v6(1), Kind::Wanted), (200, v6(1), Kind::Wanted), (200, v6(1), Kind::PlainTcp)];
+    let more = [(250, v4(1), Kind::Wanted), (450, v4(1), Kind::Wanted), (450, v4(1), Kind::PlainTcp)];
+    for (id, (at, address, kind)) in starts.into_iter().chain(more).enumerate() {
+        assert_eq!(plan.next(MS(at)), start(id, address, Approach::Race, kind));
+    }
+    assert_eq!(plan.connected(2, MS(455)), Verdict::Hold);
+    assert_eq!(plan.connected(5, MS(470)), Verdict::Close);
+    assert_eq!(plan.next(MS(470)), Step::Wait(Some(MS(505))));
+    assert_eq!(plan.next(MS(505)), Step::Take(2));
+}
+
+#[test]
 fn mptcp_answered_within_the_grace_wins() {
     let mut plan = unanswered();
     plan.connected(2, MS(240));
@@ -228,6 +242,7 @@ proptest! {
                                         break;
                                     }
                                     Verdict::Hold => held = Some(id),
+                                    Verdict::Close => assert!(held.is_some()),
                                 },
                                 even if even % 2 == 0 => plan.failed(id, now, Failure::Reset),
                                 _ => plan.failed(id, now, Failure::Other),

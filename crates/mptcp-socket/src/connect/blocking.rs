@@ -152,6 +152,7 @@ impl Driver<'_> {
             Ok(()) => match self.plan.connected(attempt.id, self.start.elapsed()) {
                 Verdict::Take => return Some(attempt),
                 Verdict::Hold => self.held = Some(attempt),
+                Verdict::Close => {}
             },
         }
         None

@@ -129,6 +129,7 @@ impl Connect {
                         Ok(made) => match plan.connected(id, start.elapsed()) {
                             Verdict::Take => return Ok(self.take(&plan, made, failures, start)),
                             Verdict::Hold => held = Some(made),
+                            Verdict::Close => {}
                         },
                     }
                 }
