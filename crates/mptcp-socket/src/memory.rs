@@ -216,6 +216,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "two thousand entries take Miri an hour")]
     fn the_memory_is_bounded_and_expires() {
         let (memory, now) = (Memory::default(), Instant::now());
         for n in 0..2000u64 {
