@@ -274,6 +274,8 @@ fn held(server: &Tested, site: &Site<'_>, connections: usize, request: bool) -> 
     let tls = if server.tls { Some(Arc::new(site.client()?)) } else { None };
     let open = || -> Result<Held> {
         let mut stream = TcpStream::connect(address)?;
+        // Without it each handshake waits for a delayed acknowledgement.
+        stream.set_nodelay(true)?;
         let mut tls = match &tls {
             Some(config) => {
                 let name = rustls::pki_types::ServerName::from(address.ip());

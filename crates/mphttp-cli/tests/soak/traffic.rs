@@ -28,6 +28,10 @@ use super::{
 const LONG: Duration = Duration::from_secs(12);
 /// How long downloads and uploads go on without anything getting through.
 const PATIENT: Duration = Duration::from_secs(12);
+/// How long a download may take in all: its connections may have to be given up one after the other.
+const DOWNLOAD: Duration = Duration::from_secs(48);
+/// What is under way has ended by then, or never will.
+const END: Duration = Duration::from_secs(75);
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum What {
@@ -93,6 +97,8 @@ struct Shared {
     downloads: PathBuf,
     ends: AtomicBool,
     next: AtomicU64,
+    /// How many of each kind have not ended.
+    at_work: [AtomicUsize; CLIENTS.len()],
 }
 
 pub struct Traffic {
@@ -119,12 +125,13 @@ impl Traffic {
             downloads: world.path("downloads"),
             ends: AtomicBool::new(false),
             next: AtomicU64::new(0),
+            at_work: CLIENTS.map(|(_, _, count, _)| AtomicUsize::new(count)),
         });
         let mut workers = JoinSet::new();
-        for (what, name, count, rest) in CLIENTS {
+        for (kind, (what, _, count, _)) in CLIENTS.into_iter().enumerate() {
             for number in 0..count {
                 let random = Random::new(seed ^ ((number as u64) << 32) ^ ((what as u64) << 48) ^ 1);
-                workers.spawn_on(work(Arc::clone(&shared), what, name, rest, random), runtime.handle());
+                workers.spawn_on(work(Arc::clone(&shared), kind, random), runtime.handle());
             }
         }
         Self { runtime, shared, workers }
@@ -146,17 +153,21 @@ impl Traffic {
                     panics.extend(ended.err().map(|error| format!("a client ended: {error}")));
                 }
             };
-            timeout(LONG + PATIENT, ending).await
+            timeout(END, ending).await
         });
         if ended.is_err() {
-            panics.push(format!("{} clients have not ended", self.workers.len()));
+            let left = self.shared.at_work.iter().map(|count| count.load(Ordering::SeqCst));
+            let left = CLIENTS.iter().zip(left).filter(|(_, count)| *count > 0);
+            let left: Vec<_> = left.map(|((_, name, ..), count)| format!("{count} x {name}")).collect();
+            panics.push(format!("clients have not ended in {END:?}: {}", left.join(", ")));
         }
         self.runtime.shutdown_timeout(Duration::from_secs(5));
         panics
     }
 }
 
-async fn work(shared: Arc<Shared>, what: What, name: &'static str, rest: u64, mut random: Random) {
+async fn work(shared: Arc<Shared>, kind: usize, mut random: Random) {
+    let (what, name, _, rest) = CLIENTS[kind];
     while !shared.ends.load(Ordering::SeqCst) {
         let stormy = shared.ledger.is_storm();
         let outcome = transfer(&shared, what, &mut random).await;
@@ -164,6 +175,7 @@ async fn work(shared: Arc<Shared>, what: What, name: &'static str, rest: u64, mu
         shared.ledger.note(name, stormy || shared.ledger.is_storm(), outcome);
         sleep(Duration::from_millis(random.below(rest))).await;
     }
+    shared.at_work[kind].fetch_sub(1, Ordering::SeqCst);
 }
 
 async fn transfer(shared: &Shared, what: What, random: &mut Random) -> Result<u64, Failure> {
@@ -217,7 +229,7 @@ async fn download(shared: &Shared, client: &Client, url: &str) -> Result<u64, Fa
     let number = shared.next.fetch_add(1, Ordering::Relaxed);
     let path = shared.downloads.join(format!("{number}"));
     // Not the time of a request: it goes on as long as anything comes.
-    let download = client.get(url).timeout(4 * PATIENT).download().retry_for(PATIENT);
+    let download = client.get(url).timeout(DOWNLOAD).download().retry_for(PATIENT);
     let done = download.to_file(&path).await;
     if let Err(error) = done {
         let _ = std::fs::remove_file(&path);
